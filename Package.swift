@@ -1,0 +1,67 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: language mode 6, warnings are errors, imports are internal, async functions stay where they were
+/// called. See CONTRIBUTING.md for what each of them is for.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+    name: "dormouse",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "dormoused", targets: ["Daemon"]),
+        .executable(name: "dormouse", targets: ["CommandLine"]),
+        .executable(name: "dormouse-bench", targets: ["Bench"]),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"]), .brew(["libuv"])]),
+        .systemLibrary(
+            name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+        .systemLibrary(
+            name: "CLibProtobufC", pkgConfig: "libprotobuf-c",
+            providers: [.apt(["libprotobuf-c-dev"]), .brew(["protobuf-c"])]),
+
+        .target(name: "Core", swiftSettings: strict),
+        .target(name: "Channels", swiftSettings: strict),
+        .target(name: "Diagnostics", swiftSettings: strict),
+        .target(name: "CWire", dependencies: ["CLibProtobufC"]),
+        .target(name: "Wire", dependencies: ["Core", "CWire"], swiftSettings: strict),
+        .target(name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV"], swiftSettings: strict),
+        .target(
+            name: "Engine", dependencies: ["Core", "Channels", "Diagnostics", "Wire"],
+            swiftSettings: strict),
+        .target(
+            name: "Store", dependencies: ["Core", "Channels", "Diagnostics", "CLibPQ"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "Daemon", dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "CommandLine", dependencies: ["Core", "Wire"], swiftSettings: strict),
+        .executableTarget(
+            name: "Bench", dependencies: ["Core", "Wire", "CLibPQ"], path: "Benchmarks/Bench",
+            swiftSettings: strict),
+
+        .testTarget(name: "CoreTests", dependencies: ["Core"], swiftSettings: strict),
+        .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["Core", "Wire"], swiftSettings: strict),
+        .testTarget(name: "NetTests", dependencies: ["Core", "Diagnostics", "Net"], swiftSettings: strict),
+        .testTarget(
+            name: "StoreTests", dependencies: ["Core", "Channels", "Diagnostics", "Store"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Engine"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["Core", "Wire"], swiftSettings: strict),
+    ]
+)

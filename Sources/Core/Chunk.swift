@@ -1,0 +1,149 @@
+/// Consecutive events of one exchange, stored and sent as one block of bytes: event records (see
+/// `EventRecord`) one after the other, from position `first` to `last` without a hole.
+package struct Chunk: Sendable {
+    package let first: Position
+    package let last: Position
+    package let firstAt: Timestamp
+    package let lastAt: Timestamp
+    package let block: ByteBlock
+    /// Where each record starts in the block; a record ends where the next one starts.
+    package let starts: [UInt32]
+
+    package var count: Int { self.starts.count }
+    package var bytesCount: Int { self.block.count }
+
+    /// Takes what a builder in this module made; `starts` is not empty and the records carry first,
+    /// first + 1, ….
+    init(
+        first: Position, last: Position, firstAt: Timestamp, lastAt: Timestamp, block: ByteBlock,
+        starts: [UInt32]
+    ) {
+        self.first = first
+        self.last = last
+        self.firstAt = firstAt
+        self.lastAt = lastAt
+        self.block = block
+        self.starts = starts
+    }
+
+    /// Reads a stored chunk: checks that it holds exactly `count` records that carry the positions
+    /// from `first` on. A failure means that the table was changed by somebody else.
+    package init(first: Position, count: Int, block: ByteBlock) throws(Failure) {
+        guard let starts = block.withUnsafeBytes({ Self.scan($0, first: first, count: count) }),
+            let last = first.previous.advanced(by: count)
+        else {
+            throw Failure(
+                .internal,
+                "the chunk at position \(first) is damaged: expected \(count) records from that position on; "
+                    + "compare with dormouse.chunk and restore it from a backup")
+        }
+        self.init(
+            first: first, last: last,
+            firstAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[0])) },
+            lastAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[count - 1])) },
+            block: block, starts: starts)
+    }
+
+    /// The record at `index`, tag and length included.
+    package func recordRange(_ index: Int) -> Range<Int> {
+        let end = index + 1 < self.starts.count ? Int(self.starts[index + 1]) : self.block.count
+        return Int(self.starts[index])..<end
+    }
+
+    /// Bytes of the event message at `index`: what it costs in credit.
+    package func messageBytes(_ index: Int) -> Int {
+        let record = self.recordRange(index)
+        return record.count - 1 - Varint.lengthPrefixSize(ofRecord: record.count)
+    }
+
+    /// Index of the event after `position`, which lies in [first - 1, last].
+    package func index(after position: Position) -> Int {
+        Int(min(UInt64(self.count), position.distance(from: self.first.previous)))
+    }
+
+    package func position(at index: Int) -> Position {
+        Position(self.first.rawValue + UInt64(index))
+    }
+
+    package func time(at index: Int) -> Timestamp {
+        self.block.withUnsafeBytes { Self.time($0, recordAt: Int(self.starts[index])) }
+    }
+
+    /// Lends the key of the event at `index`.
+    package func withKey<Result>(at index: Int, _ body: (UnsafeRawBufferPointer) -> Result)
+        -> Result
+    {
+        self.block.withUnsafeBytes { bytes in
+            var offset =
+                Self.messageStart(bytes, recordAt: Int(self.starts[index]))
+                + EventRecord.keyLengthOffset
+            let count = Varint.readLength(bytes, at: &offset) ?? 0
+            return body(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
+        }
+    }
+
+    private static func messageStart(_ bytes: UnsafeRawBufferPointer, recordAt start: Int) -> Int {
+        var offset = start + 1
+        _ = Varint.read(bytes, at: &offset)
+        return offset
+    }
+
+    private static func time(_ bytes: UnsafeRawBufferPointer, recordAt start: Int) -> Timestamp {
+        let offset = Self.messageStart(bytes, recordAt: start) + EventRecord.timeOffset
+        return Timestamp(
+            rawValue: UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+    }
+
+    /// Starts of the records, or nil when the bytes are not `count` records with the right
+    /// positions and a key each.
+    private static func scan(_ bytes: UnsafeRawBufferPointer, first: Position, count: Int)
+        -> [UInt32]?
+    {
+        guard count > 0, count <= bytes.count / 20, bytes.count < Int(UInt32.max) else {
+            return nil
+        }
+        var starts: [UInt32] = []
+        starts.reserveCapacity(count)
+        var offset = 0
+        var expected = first.rawValue
+        while offset < bytes.count {
+            starts.append(UInt32(offset))
+            guard bytes[offset] == EventRecord.tag else { return nil }
+            offset += 1
+            guard let length = Varint.readLength(bytes, at: &offset),
+                length > EventRecord.keyLengthOffset,
+                Self.isHead(bytes, at: offset, length: length, position: expected)
+            else { return nil }
+            offset += length
+            expected &+= 1
+        }
+        return starts.count == count ? starts : nil
+    }
+
+    private static func isHead(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, length: Int, position: UInt64
+    ) -> Bool {
+        var key = offset + EventRecord.keyLengthOffset
+        return bytes[offset] == EventRecord.positionTag
+            && bytes[offset + EventRecord.timeOffset - 1] == EventRecord.timeTag
+            && bytes[offset + EventRecord.keyLengthOffset - 1] == EventRecord.keyTag
+            && UInt64(
+                littleEndian: bytes.loadUnaligned(
+                    fromByteOffset: offset + EventRecord.positionOffset, as: UInt64.self))
+                == position
+            && (Varint.readLength(
+                UnsafeRawBufferPointer(rebasing: bytes[..<(offset + length)]), at: &key) != nil)
+    }
+}
+
+extension Varint {
+    /// Bytes of the length in front of a message, given the bytes of tag, length and message
+    /// together. The longest length that fits is the right one, since lengths are written in their
+    /// shortest form.
+    static func lengthPrefixSize(ofRecord recordBytes: Int) -> Int {
+        var size = 1
+        while Varint.size(recordBytes - 1 - size) > size { size += 1 }
+        return size
+    }
+}

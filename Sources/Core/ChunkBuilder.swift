@@ -1,0 +1,65 @@
+/// Seals the events of publishes into chunks: writes each record's position and time, and cuts
+/// where a chunk is large enough.
+struct ChunkBuilder {
+    private let chunkBytesMax: Int
+    private var next: Position
+    private var first: Position
+    private var firstAt: Timestamp = .zero
+    private var lastAt: Timestamp = .zero
+    private var bytes: [UInt8] = []
+    private var starts: [UInt32] = []
+    private(set) var chunks: [Chunk] = []
+
+    init(after head: Position, chunkBytesMax: Int) {
+        self.chunkBytesMax = chunkBytesMax
+        self.next = head.next
+        self.first = head.next
+    }
+
+    /// Appends the events from `skipping` on. The caller has checked that the positions exist.
+    mutating func append(_ events: EncodedEvents, skipping: Int, at time: Timestamp) {
+        for index in skipping..<events.count {
+            let record = events.recordRange(index)
+            if !self.bytes.isEmpty, self.bytes.count + record.count > self.chunkBytesMax {
+                self.seal()
+            }
+            if self.starts.isEmpty { self.firstAt = time }
+            self.lastAt = time
+            self.starts.append(UInt32(self.bytes.count))
+            self.append(record, of: events, at: time)
+            self.next = self.next.next
+        }
+    }
+
+    mutating func finish() -> [Chunk] {
+        self.seal()
+        return self.chunks
+    }
+
+    private mutating func append(_ record: Range<Int>, of events: EncodedEvents, at time: Timestamp)
+    {
+        let start = self.bytes.count
+        self.bytes.append(contentsOf: events.bytes[record])
+        let message = start + 1 + Varint.lengthPrefixSize(ofRecord: record.count)
+        let position = self.next.rawValue.littleEndian
+        let time = time.rawValue.littleEndian
+        self.bytes.withUnsafeMutableBytes { bytes in
+            bytes.storeBytes(
+                of: position, toByteOffset: message + EventRecord.positionOffset, as: UInt64.self)
+            bytes.storeBytes(
+                of: time, toByteOffset: message + EventRecord.timeOffset, as: UInt64.self)
+        }
+    }
+
+    private mutating func seal() {
+        guard !self.starts.isEmpty else { return }
+        self.chunks.append(
+            Chunk(
+                first: self.first, last: self.next.previous, firstAt: self.firstAt,
+                lastAt: self.lastAt,
+                block: ByteBlock(copying: self.bytes), starts: self.starts))
+        self.first = self.next
+        self.bytes.removeAll(keepingCapacity: true)
+        self.starts.removeAll(keepingCapacity: true)
+    }
+}

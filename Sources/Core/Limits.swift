@@ -1,0 +1,118 @@
+/// Every bound of the server, with its reason. Those that an operator may need to change are fields
+/// and have a flag; those that belong to the protocol are constants.
+package struct Limits: Hashable, Sendable {
+    // Of the protocol.
+
+    /// Before the hello: a token, a name and a library version need far less; a stranger gets no
+    /// more memory than this.
+    package static let helloFrameBytesMax = 4096
+    /// Above this no operator may go: two frames of it per connection must stay affordable.
+    package static let frameBytesMaxMax = 8 << 20
+    package static let eventIDBytesMax = 64
+    package static let contentTypeBytesMax = 255
+    package static let headerNameBytesMax = 255
+    /// 64 headers of a few bytes cost less than one event of 100 bytes to match; more is a misuse
+    /// as payload.
+    package static let eventHeadersMax = 64
+    package static let headerMatchValueBytesMax = 1024
+    /// Each pattern may be tried for each new key; 64 keep a key under 10 µs.
+    package static let patternsMax = 64
+    package static let headerMatchesMax = 16
+    /// `HelloRequest.client`, `PauseRequest.reason` and the like, which are kept per connection or
+    /// subscriber.
+    package static let textBytesMax = 256
+    /// PING's payload.
+    package static let pingBytesMax = 8
+
+    // Of the server.
+
+    /// Payload of a frame. An event and its request, or its delivery, fit into one.
+    package var frameBytesMax = 1 << 20
+    /// An absolute deadline from accept to hello: slow strangers do not keep a descriptor.
+    package var helloMillisecondsMax = 5_000
+    package var heartbeatMilliseconds = 20_000
+    /// A connection whose socket takes nothing for this long is closed and its subscribers sleep.
+    package var writeMillisecondsMax = 10_000
+    package var connectionsMax = 10_000
+    /// Bytes waiting in one connection's way out. 4 frames: enough to keep a socket busy, little
+    /// enough × connections.
+    package var outboundBytesMax = 4 << 20
+    /// Requests of one connection that wait for their answer; more pause its reading. Covers a
+    /// window of 1,000 single publishes several times over.
+    package var requestsMax = 16_384
+    /// Bytes of one connection's publishes that wait for their commit; more pause its reading. 16
+    /// full frames.
+    package var publishBytesMax = 16 << 20
+    package var streamsMax = 1_024
+
+    /// Bytes of all publishes that wait for their commit; more are answered RESOURCE_EXHAUSTED.
+    package var pendingBytesMax = 64 << 20
+    /// How long publishes wait for a store that is away before they are answered UNAVAILABLE.
+    package var publishWaitMilliseconds = 10_000
+    /// Target size of a chunk: 256 KiB reach 95 % of plain libpq's rate and keep a page of four
+    /// within 1 MiB.
+    package var chunkBytesMax = 256 << 10
+    /// Bytes of one append statement: about 16 chunks, a few milliseconds of commit.
+    package var appendBytesMax = 4 << 20
+    /// Appends under way at once; the second hides the round trip of the first, a third was not
+    /// measured to help.
+    package var appendsInFlightMax = 2
+    /// Producers remembered per exchange, about 100 bytes each.
+    package var producersMax = 1_000_000
+
+    /// The newest chunks, in memory, of all exchanges together.
+    package var tailBytes = 256 << 20
+    /// Pages read from the log and not yet sent, of all subscribers together.
+    package var replayBytes = 64 << 20
+    /// A page of the log: one statement's result.
+    package var pageBytesMax = 1 << 20
+    package var replayReaders = 2
+
+    package var exchangesMax = 1_000
+    package var receiversMax = 100_000
+    package var subscribersMax = 1_000_000
+    package var creditEventsDefault: UInt32 = 1_000
+    package var creditBytesDefault: UInt32 = 8 << 20
+    /// Entries of one page of a listing.
+    package var listPageMax = 500
+    package var fetchWaitMillisecondsMax = 60_000
+    /// A bookmark tells a subscriber to whom nothing matches how far the log is; at most this
+    /// often.
+    package var bookmarkMilliseconds = 1_000
+
+    /// How long saved positions may lag behind acknowledged ones.
+    package var saveMilliseconds = 100
+    /// From SIGTERM to exit.
+    package var drainMillisecondsMax = 20_000
+    package var retryMillisecondsMin = 50
+    package var retryMillisecondsMax = 2_000
+    /// How often small chunks are merged; 0 = never.
+    package var mergeMilliseconds = 10_000
+
+    package init() {}
+
+    /// The largest event message: a request or delivery that holds just this one still fits into a
+    /// frame. 1 KiB covers the other fields of both (names of at most 128 bytes, a few integers).
+    package var eventBytesMax: Int { self.frameBytesMax - 1024 }
+
+    /// What is wrong with the relations between the limits, or nil.
+    package var problem: String? {
+        if self.frameBytesMax < 16 << 10 || self.frameBytesMax > Self.frameBytesMaxMax {
+            return
+                "--frame-bytes is \(self.frameBytesMax); expected 16384 to \(Self.frameBytesMaxMax)"
+        }
+        if self.outboundBytesMax < 2 * self.frameBytesMax {
+            return
+                "--outbound-bytes is \(self.outboundBytesMax); expected at least two frames (\(2 * self.frameBytesMax))"
+        }
+        if self.publishBytesMax < self.frameBytesMax || self.pendingBytesMax < self.publishBytesMax
+        {
+            return "expected --frame-bytes ≤ --publish-bytes ≤ --pending-bytes"
+        }
+        if self.replayBytes < 2 * self.replayReaders * self.pageBytesMax {
+            return "--replay-bytes is \(self.replayBytes); expected two pages per reader "
+                + "(\(2 * self.replayReaders * self.pageBytesMax))"
+        }
+        return nil
+    }
+}
