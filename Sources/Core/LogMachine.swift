@@ -1,0 +1,595 @@
+// The writing end of one exchange.
+//
+// 1. Publishes queue up as `pending` in the order of arrival. What has gathered while an append was
+//    under way forms the next
+//    append: batches form by themselves. Positions are given when a batch is taken, so that what was never sent to the store
+//    can be dropped without leaving a hole.
+// 2. Up to `appendsInFlightMax` appends are under way, each conditional on the one before. The
+//    store tells the outcome of
+//    each; only `committed` makes events visible and answers their publishers.
+// 3. An unknown outcome stops the writing until ownership is taken anew: whatever was under way can
+//    then no longer take
+//    effect, and the head that is returned tells which appends did. The others are written again, bytes and positions as
+//    they were.
+// 4. Answers are given in the order of arrival, failures included: a request that is refused waits
+//    for those before it.
+// 5. A producer's publish whose failure may be repaired by a retry holds the producer: later
+//    publishes, which may have been
+//    under way already, are refused until one comes at or before the failed sequence. Otherwise the retry would look like a
+//    duplicate, and its events would be lost.
+//
+// Invariants: head ≤ first in-flight `after`; in-flight appends are contiguous; a producer's stored
+// ≤ accepted.
+
+/// Which request a publish came from.
+package struct Ticket: Hashable, Sendable {
+    package let connection: ConnectionID
+    package let stream: StreamID
+
+    package init(connection: ConnectionID, stream: StreamID) {
+        self.connection = connection
+        self.stream = stream
+    }
+}
+
+/// What a publisher is told.
+package enum PublishAnswer: Hashable, Sendable {
+    /// `first` is the position of the first event that was new, 0 if none was.
+    case published(first: Position, last: Position, duplicates: UInt32)
+    /// The producer's newest stored sequence and its position, 0 = never seen.
+    case producer(sequence: UInt64, position: Position)
+    case failed(Failure)
+}
+
+package struct AnsweredTicket: Hashable, Sendable {
+    package let ticket: Ticket
+    package let answer: PublishAnswer
+}
+
+package struct LogMachine: ~Copyable {
+    package enum State: Hashable, Sendable {
+        /// Appends go to the store. → recovering, lost
+        case writing
+        /// An outcome is unknown: nothing is sent until ownership was taken anew. → writing, lost
+        case recovering
+        /// Another server owns the exchange: nothing will ever be written again by this one. Final.
+        case lost
+    }
+
+    package struct Configuration: Hashable, Sendable {
+        package var pendingBytesMax: Int
+        package var chunkBytesMax: Int
+        package var appendBytesMax: Int
+        package var appendsInFlightMax: Int
+        package var producersMax: Int
+        package var publishWaitMilliseconds: Int
+
+        package init(_ limits: Limits) {
+            self.pendingBytesMax = limits.pendingBytesMax
+            self.chunkBytesMax = limits.chunkBytesMax
+            self.appendBytesMax = limits.appendBytesMax
+            self.appendsInFlightMax = limits.appendsInFlightMax
+            self.producersMax = limits.producersMax
+            self.publishWaitMilliseconds = limits.publishWaitMilliseconds
+        }
+    }
+
+    private enum Entry {
+        case store(
+            events: EncodedEvents, skipping: Int, producer: Name?, sequence: UInt64, time: Timestamp
+        )
+        case duplicate(producer: Name, count: UInt32)
+        case producer(Name)
+        case refused(Failure)
+    }
+
+    private struct Pending {
+        let ticket: Ticket
+        let entry: Entry
+        let arrived: Instant
+    }
+
+    /// An answer that depends on what the batch's commit brings.
+    private enum Promise {
+        case answer(PublishAnswer)
+        case duplicate(producer: Name, count: UInt32)
+        case producer(Name)
+    }
+
+    private struct Batch {
+        var append: Append
+        var promises: [(ticket: Ticket, promise: Promise)]
+        /// The first sequence of each producer in the batch: where it resumes when it was told that
+        /// the batch failed.
+        let firstSequences: [Name: UInt64]
+        let bytes: Int
+        let arrived: Instant
+        /// The store's answer has come, and it was not "committed".
+        var isUnresolved = false
+        /// Must be sent (again): after recovery.
+        var isUnsent = false
+    }
+
+    private struct Producer {
+        var stored: UInt64 = 0
+        var storedAt: Position = .origin
+        /// Of the newest event that is stored, under way or pending.
+        var accepted: UInt64 = 0
+        /// The sequence of a publish that failed and may be tried again.
+        var resumeAt: UInt64?
+    }
+
+    package private(set) var state: State = .writing
+    package private(set) var head: Position
+    package private(set) var epoch: OwnerEpoch
+    package private(set) var pendingBytes = 0
+    /// Publishes were told to try later, and further ones are told so at once, until something is
+    /// committed again.
+    package private(set) var refusesPublishes = false
+    package let exchange: ExchangeID
+
+    private let configuration: Configuration
+    private var pending: [Pending] = []
+    private var batches: [Batch] = []
+    private var producers: [Name: Producer] = [:]
+    private var planned: Position
+    private var lastTime: Timestamp = .zero
+
+    package init(
+        exchange: ExchangeID, head: Position, epoch: OwnerEpoch, configuration: Configuration
+    ) {
+        self.exchange = exchange
+        self.head = head
+        self.epoch = epoch
+        self.planned = head
+        self.configuration = configuration
+    }
+
+    // MARK: Restore
+
+    package mutating func restored(_ mark: ProducerMark) {
+        self.producers[mark.name] = Producer(
+            stored: mark.sequence, storedAt: mark.position, accepted: mark.sequence)
+    }
+
+    // MARK: Publishing
+
+    package enum PublishAction: Hashable, Sendable {
+        /// Will be answered later; the writer has something to take.
+        case wait
+        case answer(PublishAnswer)
+    }
+
+    /// Events to be stored, `events` not empty. `sequence` is of the first event and counts only
+    /// with a producer.
+    package mutating func publish(
+        _ events: EncodedEvents, producer: Name?, sequence: UInt64, ticket: Ticket, now: Instant,
+        time: Timestamp
+    ) -> PublishAction {
+        if let failure = self.refusal(of: events) {
+            if let producer { self.hold(producer, at: sequence) }
+            return self.enqueue(.refused(failure), ticket: ticket, now: now)
+        }
+        guard let producer else {
+            let entry = Entry.store(
+                events: events, skipping: 0, producer: nil, sequence: 0, time: self.stamp(time))
+            return self.enqueue(entry, ticket: ticket, now: now)
+        }
+        switch self.entry(events, producer: producer, sequence: sequence, time: time) {
+        case .success(let entry): return self.enqueue(entry, ticket: ticket, now: now)
+        case .failure(let failure): return self.enqueue(.refused(failure), ticket: ticket, now: now)
+        }
+    }
+
+    /// A request that was wrong by itself; its answer waits for those before it.
+    package mutating func refuse(_ failure: Failure, ticket: Ticket, now: Instant) -> PublishAction
+    {
+        self.enqueue(.refused(failure), ticket: ticket, now: now)
+    }
+
+    /// A producer asks how far it got. Answered when all before it is decided; it may then go on
+    /// from there.
+    package mutating func askProducer(_ name: Name, ticket: Ticket, now: Instant) -> PublishAction {
+        if case .lost = self.state { return .answer(.failed(Self.lostFailure)) }
+        if self.refusesPublishes { return .answer(.failed(Self.awayFailure)) }
+        self.producers[name]?.resumeAt = nil
+        return self.enqueue(.producer(name), ticket: ticket, now: now)
+    }
+
+    private func refusal(of events: EncodedEvents) -> Failure? {
+        if case .lost = self.state { return Self.lostFailure }
+        if self.refusesPublishes { return Self.awayFailure }
+        if self.pendingBytes + events.bytes.count > self.configuration.pendingBytesMax {
+            return Failure(
+                .resourceExhausted,
+                "\(self.pendingBytes) bytes wait for their commit, the limit is "
+                    + "\(self.configuration.pendingBytesMax); send again later, or raise --pending-bytes",
+                retryAfterMilliseconds: 100)
+        }
+        return nil
+    }
+
+    private mutating func entry(
+        _ events: EncodedEvents, producer name: Name, sequence: UInt64, time: Timestamp
+    ) -> Result<Entry, Failure> {
+        let (past, overflow) = sequence.addingReportingOverflow(UInt64(events.count))
+        guard sequence > 0, !overflow, past <= UInt64(Int64.max) else {
+            return .failure(
+                Failure(
+                    .invalidArgument,
+                    "the sequence \(sequence) with \(events.count) events is out of bounds; expected 1 to "
+                        + "\(Int64.max) for the last of them"))
+        }
+        var producer = self.producers[name] ?? Producer()
+        if let resumeAt = producer.resumeAt, sequence > resumeAt {
+            return .failure(
+                Failure(
+                    .aborted,
+                    "an earlier publish of the producer \(name) failed; send again from sequence \(resumeAt), or ask "
+                        + "Producer and go on from there"))
+        }
+        guard self.producers[name] != nil || self.producers.count < self.configuration.producersMax
+        else {
+            return .failure(
+                Failure(
+                    .resourceExhausted,
+                    "the exchange already has \(self.producers.count) producers; use fewer names, or raise "
+                        + "--producers"))
+        }
+        let last = past - 1
+        let skipping =
+            producer.accepted < sequence ? 0 : Int(min(producer.accepted, last) - sequence + 1)
+        producer.resumeAt = nil
+        producer.accepted = max(producer.accepted, last)
+        self.producers[name] = producer
+        if skipping == events.count {
+            return .success(.duplicate(producer: name, count: UInt32(clamping: skipping)))
+        }
+        return .success(
+            .store(
+                events: events, skipping: skipping, producer: name, sequence: sequence,
+                time: self.stamp(time)))
+    }
+
+    /// Times never run backwards within an exchange, even when the clock does.
+    private mutating func stamp(_ time: Timestamp) -> Timestamp {
+        self.lastTime = max(self.lastTime, time)
+        return self.lastTime
+    }
+
+    private mutating func enqueue(_ entry: Entry, ticket: Ticket, now: Instant) -> PublishAction {
+        if case .refused(let failure) = entry, self.pending.isEmpty,
+            self.batches.allSatisfy({ $0.promises.isEmpty })
+        {
+            return .answer(.failed(failure))
+        }
+        if case .store(let events, _, _, _, _) = entry { self.pendingBytes += events.bytes.count }
+        self.pending.append(Pending(ticket: ticket, entry: entry, arrived: now))
+        return .wait
+    }
+
+    private mutating func hold(_ name: Name, at sequence: UInt64) {
+        guard var producer = self.producers[name] else {
+            // Unknown producers are held too, or the rest of a pipeline would be stored before its
+            // beginning.
+            if self.producers.count < self.configuration.producersMax {
+                self.producers[name] = Producer(resumeAt: sequence)
+            }
+            return
+        }
+        producer.resumeAt = min(producer.resumeAt ?? sequence, sequence)
+        self.producers[name] = producer
+    }
+
+    // MARK: Writing
+
+    package struct TakeAction {
+        /// To be sent to the store now; its outcome comes back through `completed`.
+        package var append: Append?
+        package var answers: [AnsweredTicket] = []
+    }
+
+    /// The writer is free: the next append, if there is anything to append and an append may start.
+    package mutating func take() -> TakeAction {
+        guard case .writing = self.state else { return TakeAction() }
+        let underWay = self.batches.count { !$0.isUnsent }
+        guard underWay < self.configuration.appendsInFlightMax else { return TakeAction() }
+        if underWay < self.batches.count {
+            self.batches[underWay].isUnsent = false
+            return TakeAction(append: self.batches[underWay].append)
+        }
+        return self.takePending()
+    }
+
+    private mutating func takePending() -> TakeAction {
+        guard let oldest = self.pending.first else { return TakeAction() }
+        var builder = ChunkBuilder(
+            after: self.planned, chunkBytesMax: self.configuration.chunkBytesMax)
+        var sealed = SealedBatch(planned: self.planned)
+        var taken = 0
+        for item in self.pending {
+            if sealed.bytes >= self.configuration.appendBytesMax { break }
+            sealed.add(item.entry, ticket: item.ticket, to: &builder)
+            taken += 1
+        }
+        self.pending.removeFirst(taken)
+        let chunks = builder.finish()
+        guard !chunks.isEmpty else { return self.ride(sealed.promises) }
+        let append = Append(
+            exchange: self.exchange, epoch: self.epoch, after: self.planned, chunks: chunks,
+            producers: sealed.marks)
+        self.planned = append.last
+        self.batches.append(
+            Batch(
+                append: append, promises: sealed.promises, firstSequences: sealed.firstSequences,
+                bytes: sealed.bytes,
+                arrived: oldest.arrived))
+        return TakeAction(append: append)
+    }
+
+    /// Answers without events of their own wait for the newest append, or are given at once when
+    /// there is none.
+    private mutating func ride(_ promises: [(ticket: Ticket, promise: Promise)]) -> TakeAction {
+        guard let newest = self.batches.indices.last else {
+            return TakeAction(answers: self.kept(promises))
+        }
+        self.batches[newest].promises += promises
+        return TakeAction()
+    }
+
+    private struct SealedBatch {
+        var planned: Position
+        var promises: [(ticket: Ticket, promise: Promise)] = []
+        var marks: [ProducerMark] = []
+        var bytes = 0
+        private(set) var firstSequences: [Name: UInt64] = [:]
+        private var markOfProducer: [Name: Int] = [:]
+
+        init(planned: Position) {
+            self.planned = planned
+        }
+
+        mutating func add(_ entry: Entry, ticket: Ticket, to builder: inout ChunkBuilder) {
+            switch entry {
+            case .store(let events, let skipping, let producer, let sequence, let time):
+                guard let last = self.planned.advanced(by: events.count - skipping) else {
+                    self.promises.append((ticket, .answer(.failed(LogMachine.fullFailure))))
+                    return
+                }
+                builder.append(events, skipping: skipping, at: time)
+                let first = self.planned.next
+                self.planned = last
+                self.bytes += events.bytes.count
+                self.promises.append(
+                    (
+                        ticket,
+                        .answer(
+                            .published(
+                                first: first, last: last, duplicates: UInt32(clamping: skipping)))
+                    ))
+                if let producer {
+                    self.firstSequences[producer] = min(
+                        self.firstSequences[producer] ?? sequence, sequence)
+                    self.mark(
+                        producer, sequence: sequence + UInt64(events.count) - 1, position: last)
+                }
+            case .duplicate(let producer, let count):
+                self.promises.append((ticket, .duplicate(producer: producer, count: count)))
+            case .producer(let name):
+                self.promises.append((ticket, .producer(name)))
+            case .refused(let failure):
+                self.promises.append((ticket, .answer(.failed(failure))))
+            }
+        }
+
+        private mutating func mark(_ name: Name, sequence: UInt64, position: Position) {
+            let mark = ProducerMark(name: name, sequence: sequence, position: position)
+            if let index = self.markOfProducer[name] {
+                self.marks[index] = mark
+            } else {
+                self.markOfProducer[name] = self.marks.count
+                self.marks.append(mark)
+            }
+        }
+    }
+
+    // MARK: Outcomes
+
+    package struct CompletionAction {
+        package enum Next: Hashable, Sendable {
+            case none
+            /// There may be something to take.
+            case take
+            /// Take ownership anew, now and until it succeeds; then call `recovered` or
+            /// `lostOwnership`.
+            case recover
+        }
+
+        /// Durable now, in order: to the tail and to the subscribers.
+        package var chunks: [Chunk] = []
+        package var answers: [AnsweredTicket] = []
+        package var next: Next = .none
+    }
+
+    /// The store told what became of the append that ends at `last`.
+    package mutating func completed(last: Position, outcome: AppendOutcome) -> CompletionAction {
+        guard let index = self.batches.firstIndex(where: { $0.append.last == last }) else {
+            return CompletionAction()
+        }
+        var action = CompletionAction()
+        switch outcome {
+        case .committed:
+            self.commit(through: index, into: &action)
+            action.next = .take
+        case .conflict, .unknown:
+            self.batches[index].isUnresolved = true
+            if case .writing = self.state { self.state = .recovering }
+        }
+        if case .recovering = self.state {
+            action.next = self.isQuiet ? .recover : .none
+        }
+        return action
+    }
+
+    /// No append is under way whose outcome has not been told.
+    private var isQuiet: Bool {
+        self.batches.allSatisfy { $0.isUnresolved || $0.isUnsent }
+    }
+
+    /// Ownership was taken anew: `ownership.head` is final.
+    package mutating func recovered(_ ownership: Ownership) -> CompletionAction {
+        guard case .recovering = self.state, self.isQuiet else { return CompletionAction() }
+        var action = CompletionAction()
+        if let index = self.batches.lastIndex(where: { $0.append.last <= ownership.head }) {
+            self.commit(through: index, into: &action)
+        }
+        guard self.head == ownership.head else {
+            // Somebody wrote under our name: nothing that we know of the log can be trusted.
+            action.answers += self.lose()
+            return action
+        }
+        self.epoch = ownership.epoch
+        self.state = .writing
+        for index in self.batches.indices {
+            let old = self.batches[index].append
+            self.batches[index].append = Append(
+                exchange: old.exchange, epoch: ownership.epoch, after: old.after,
+                chunks: old.chunks,
+                producers: old.producers)
+            self.batches[index].isUnresolved = false
+            self.batches[index].isUnsent = true
+        }
+        if self.batches.isEmpty { self.refusesPublishes = false }
+        action.next = .take
+        return action
+    }
+
+    /// Another owner has the exchange.
+    package mutating func lostOwnership() -> [AnsweredTicket] {
+        self.lose()
+    }
+
+    private mutating func lose() -> [AnsweredTicket] {
+        guard self.state != .lost else { return [] }
+        self.state = .lost
+        return self.failAll(Self.lostFailure, dropping: true)
+    }
+
+    private mutating func commit(through index: Int, into action: inout CompletionAction) {
+        self.refusesPublishes = false
+        for batch in self.batches[...index] {
+            self.head = batch.append.last
+            self.pendingBytes -= batch.bytes
+            for mark in batch.append.producers {
+                self.producers[mark.name, default: Producer()].stored = mark.sequence
+                self.producers[mark.name, default: Producer()].storedAt = mark.position
+            }
+            action.chunks += batch.append.chunks
+            action.answers += self.kept(batch.promises)
+        }
+        self.batches.removeSubrange(...index)
+    }
+
+    private func kept(_ promises: [(ticket: Ticket, promise: Promise)]) -> [AnsweredTicket] {
+        promises.map { ticket, promise in
+            let answer: PublishAnswer
+            switch promise {
+            case .answer(let given):
+                answer = given
+            case .duplicate(let name, let count):
+                let last = self.producers[name]?.storedAt ?? .origin
+                answer = .published(first: .origin, last: last, duplicates: count)
+            case .producer(let name):
+                let producer = self.producers[name] ?? Producer()
+                answer = .producer(sequence: producer.stored, position: producer.storedAt)
+            }
+            return AnsweredTicket(ticket: ticket, answer: answer)
+        }
+    }
+
+    // MARK: Waiting too long
+
+    /// When the oldest waiting publish will have waited long enough; nil when nothing waits.
+    package var deadline: Instant? {
+        let oldest =
+            self.batches.first { !$0.promises.isEmpty }?.arrived ?? self.pending.first?.arrived
+        return oldest?.advanced(byMilliseconds: self.configuration.publishWaitMilliseconds)
+    }
+
+    /// Publishes that waited too long, and all behind them, are told to try again. What is under
+    /// way stays so and may still be committed; what was not sent is dropped.
+    package mutating func expire(now: Instant) -> [AnsweredTicket] {
+        guard let deadline = self.deadline, deadline <= now else { return [] }
+        self.refusesPublishes = true
+        return self.failAll(Self.awayFailure, dropping: false)
+    }
+
+    private mutating func failAll(_ failure: Failure, dropping all: Bool) -> [AnsweredTicket] {
+        var answers: [AnsweredTicket] = []
+        for index in self.batches.indices {
+            for (ticket, promise) in self.batches[index].promises {
+                answers.append(Self.failed(ticket, promise, failure))
+            }
+            self.batches[index].promises = []
+            for mark in self.batches[index].append.producers {
+                if let first = self.batches[index].firstSequences[mark.name] {
+                    self.hold(mark.name, at: first)
+                }
+            }
+        }
+        for item in self.pending {
+            if case .store(_, _, let name?, let sequence, _) = item.entry {
+                self.hold(name, at: sequence)
+            }
+            answers.append(self.failed(item, failure))
+        }
+        self.dropPending()
+        if all {
+            self.batches = []
+            self.pendingBytes = 0
+        }
+        return answers
+    }
+
+    private mutating func dropPending() {
+        for item in self.pending {
+            guard case .store(let events, _, let producer, _, _) = item.entry else { continue }
+            self.pendingBytes -= events.bytes.count
+            guard let name = producer else { continue }
+            let underWay = self.batches.flatMap(\.append.producers).filter { $0.name == name }.map(
+                \.sequence
+            ).max()
+            let stored = self.producers[name]?.stored ?? 0
+            self.producers[name]?.accepted = max(stored, underWay ?? 0)
+        }
+        self.pending = []
+    }
+
+    private func failed(_ item: Pending, _ failure: Failure) -> AnsweredTicket {
+        if case .refused(let own) = item.entry {
+            return AnsweredTicket(ticket: item.ticket, answer: .failed(own))
+        }
+        return AnsweredTicket(ticket: item.ticket, answer: .failed(failure))
+    }
+
+    private static func failed(_ ticket: Ticket, _ promise: Promise, _ failure: Failure)
+        -> AnsweredTicket
+    {
+        if case .answer(.failed(let own)) = promise {
+            return AnsweredTicket(ticket: ticket, answer: .failed(own))
+        }
+        return AnsweredTicket(ticket: ticket, answer: .failed(failure))
+    }
+
+    // MARK: Failures
+
+    private static let lostFailure = Failure(
+        .unavailable, "another server has taken this exchange; connect to that one")
+    private static let awayFailure = Failure(
+        .unavailable,
+        "the store did not commit in time, so it is not known whether the events are stored; send them again with "
+            + "the same producer and sequence",
+        retryAfterMilliseconds: 1_000)
+    private static let fullFailure = Failure(
+        .outOfRange, "the exchange has no positions left; create another exchange")
+}
