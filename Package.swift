@@ -34,7 +34,8 @@ let package = Package(
         .target(name: "Diagnostics", swiftSettings: strict),
         .target(name: "CWire", dependencies: ["CLibProtobufC"]),
         .target(name: "Wire", dependencies: ["Core", "CWire"], swiftSettings: strict),
-        .target(name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV"], swiftSettings: strict),
+        .target(
+            name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV"], swiftSettings: strict),
         .target(
             name: "Engine", dependencies: ["Core", "Channels", "Diagnostics", "Wire"],
             swiftSettings: strict),
@@ -42,7 +43,8 @@ let package = Package(
             name: "Store", dependencies: ["Core", "Channels", "Diagnostics", "CLibPQ"],
             swiftSettings: strict),
         .executableTarget(
-            name: "Daemon", dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store"],
+            name: "Daemon",
+            dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store"],
             swiftSettings: strict),
         .executableTarget(
             name: "CommandLine", dependencies: ["Core", "Wire"], swiftSettings: strict),
@@ -54,12 +56,14 @@ let package = Package(
         .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Core", "Wire"], swiftSettings: strict),
-        .testTarget(name: "NetTests", dependencies: ["Core", "Diagnostics", "Net"], swiftSettings: strict),
+        .testTarget(
+            name: "NetTests", dependencies: ["Core", "Diagnostics", "Net"], swiftSettings: strict),
         .testTarget(
             name: "StoreTests", dependencies: ["Core", "Channels", "Diagnostics", "Store"],
             swiftSettings: strict),
         .testTarget(
-            name: "SimulationTests", dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Engine"],
+            name: "SimulationTests",
+            dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Engine"],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Core", "Wire"], swiftSettings: strict),

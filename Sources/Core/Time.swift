@@ -20,3 +20,10 @@ package struct Instant: RawRepresentable, Hashable, Comparable, Sendable {
         return Instant(rawValue: sum.overflow ? .max : sum.partialValue)
     }
 }
+
+extension Instant {
+    /// Whole milliseconds from `earlier` to here; 0 when that is not earlier.
+    package func milliseconds(since earlier: Instant) -> Int {
+        self > earlier ? Int(clamping: (self.rawValue - earlier.rawValue) / 1000) : 0
+    }
+}

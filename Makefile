@@ -1,0 +1,118 @@
+# Dormouse. `make` lists the targets; `make run` and `make test` are all that a newcomer needs.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+ARGS ?=
+# How many seeds the simulation runs under ThreadSanitizer, which is about ten times slower. Without it,
+# the tests' own default holds.
+THREAD_SEEDS ?= 300
+
+SWIFT ?= $(shell scripts/find-swift.sh 2>/dev/null)
+BIN := $(CURDIR)/.build/release
+# Programs carry the Swift runtime with them on Linux, so that they run where no toolchain is.
+RELEASE := -c release $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
+FORMATTED := Package.swift Sources Tests Benchmarks
+STAGE := scripts/stage.sh
+TEST := $(SWIFT) test --disable-xctest
+
+.PHONY: help
+help: ## list the targets
+	@echo "make run                       start a server on a private Postgres in ./.dormouse"
+	@echo "make test                      run all tests"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'Variables: ARGS (for run and bench), PREFIX and DESTDIR (for install), SWIFT (path of the compiler)'
+
+# ---- use -------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: build ## install what is missing, build, start the server; ARGS="--listen 127.0.0.1:4000" adds flags
+	@exec $(BIN)/dormoused --data .dormouse $(ARGS)
+
+.PHONY: build
+build: dependencies toolchain ## build the programs dormoused and dormouse (release) into .build/release
+	@$(SWIFT) build $(RELEASE) --product dormoused
+	@$(SWIFT) build $(RELEASE) --product dormouse
+
+.PHONY: install
+install: ## copy what `make build` built to $(DESTDIR)$(PREFIX)
+	@test -x $(BIN)/dormoused -a -x $(BIN)/dormouse || { echo 'Nothing to install yet: run "make build" first.' >&2; exit 66; }
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/dormouse'
+	install -m 755 $(BIN)/dormoused $(BIN)/dormouse '$(DESTDIR)$(PREFIX)/bin'
+	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
+
+.PHONY: bench
+bench: build ## build and run the benchmarks; ARGS are passed on
+	@$(SWIFT) build $(RELEASE) --product dormouse-bench
+	@DORMOUSE_BIN_DIR=$(BIN) $(BIN)/dormouse-bench $(ARGS)
+
+.PHONY: clean
+clean: ## remove everything that was built; the data in ./.dormouse stays
+	rm -rf .build .build-tsan
+
+# ---- tests -----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: test-unit test-simulation test-integration test-thread ## install what is missing, run all tests
+
+.PHONY: test-unit
+test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own)
+	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests)\.'
+
+.PHONY: test-simulation
+test-simulation: dependencies-test toolchain ## the whole engine on a memory store, random faults from seeds (DORMOUSE_SEEDS)
+	@$(STAGE) simulation $(TEST) --filter '^SimulationTests\.'
+
+.PHONY: test-integration
+test-integration: dependencies-test build ## real programs, real sockets, real Postgres
+	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) integration $(TEST) --no-parallel --filter '^IntegrationTests\.'
+
+.PHONY: test-thread
+test-thread: dependencies-test toolchain ## Core, Channels, Wire and the simulation under ThreadSanitizer
+	@DORMOUSE_SEEDS=$(THREAD_SEEDS) TSAN_OPTIONS=halt_on_error=1 $(STAGE) thread $(TEST) \
+	    --sanitize=thread --scratch-path .build-tsan \
+	    --filter '^(CoreTests|ChannelsTests|WireTests|SimulationTests)\.'
+
+# ---- checks ----------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: dependencies toolchain ## format, generated code, house rules, imports that point down only
+	@$(SWIFT) format lint --strict --parallel --recursive $(FORMATTED)
+	@scripts/generate-wire.sh --check
+	@scripts/tidy.sh
+	@$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+
+.PHONY: format
+format: toolchain ## format all Swift files in place
+	@$(SWIFT) format --in-place --parallel --recursive $(FORMATTED)
+
+.PHONY: proto
+proto: dependencies ## generate Sources/CWire from proto/dormouse.proto
+	@scripts/generate-wire.sh
+
+# ---- what the others need --------------------------------------------------------------------------
+
+.PHONY: dependencies
+dependencies:
+	@scripts/install-dependencies.sh
+
+.PHONY: dependencies-test
+dependencies-test:
+	@scripts/install-dependencies.sh test
+
+.PHONY: toolchain
+toolchain:
+	@scripts/find-swift.sh >/dev/null
+	@for directory in .build .build-tsan; do \
+	    if [ -e $$directory ] && [ ! -w $$directory ]; then \
+	        echo "$(CURDIR)/$$directory belongs to $$(stat -c %U $$directory 2>/dev/null), and you are $$(id -un):" \
+	            'it was built by another user. Remove it, or clone the repository anew.' >&2; \
+	        exit 77; \
+	    fi; \
+	done

@@ -1,0 +1,230 @@
+internal import Core
+internal import Diagnostics
+internal import Wire
+
+extension Engine {
+    // MARK: Of a consumer
+
+    func acknowledge(
+        _ request: AcknowledgeRequest, _ stream: StreamID, _ session: Session
+    ) throws(Failure) {
+        let subscriber = try self.subscriber(on: request.stream, session)
+        let consumer = Consumer(connection: session.id, stream: StreamID(rawValue: request.stream))
+        let action = subscriber.machine.acknowledge(
+            name: subscriber.name, consumer: consumer, upto: Position(request.upto),
+            now: self.host.now)
+        switch action {
+        case .refused(let failure): throw failure
+        case .unchanged: break
+        case .moved(let save):
+            if let save { self.save(save, subscriber.exchange) }
+            self.armAcknowledgement(subscriber)
+        }
+        session.answer(
+            stream, .acknowledge(AcknowledgeReply(position: subscriber.machine.confirmed.rawValue)))
+    }
+
+    func grant(_ request: GrantRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
+        let subscriber = try self.subscriber(on: request.stream, session)
+        let consumer = Consumer(connection: session.id, stream: StreamID(rawValue: request.stream))
+        _ = subscriber.machine.grant(
+            consumer: consumer, events: request.events, bytes: request.bytes)
+        session.answer(stream, .grant(GrantReply()))
+        self.pump(subscriber)
+    }
+
+    private func subscriber(on stream: UInt32, _ session: Session) throws(Failure) -> Subscriber {
+        guard let subscriber = session.subscriptions[StreamID(rawValue: stream)] else {
+            throw Failure(
+                .notFound,
+                "there is no subscription on stream \(stream) of this connection; it may have ended"
+            )
+        }
+        return subscriber
+    }
+
+    // MARK: By name
+
+    func stop(_ request: StopRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
+        let subscriber = try self.subscriber(named: request.name, in: request.exchange)
+        let wasAwake = subscriber.machine.awake != nil
+        self.end(subscriber, Failure(.stopped, "stopped by name"), reason: .stopped)
+        session.answer(
+            stream,
+            .stop(StopReply(wasAwake: wasAwake, position: subscriber.machine.confirmed.rawValue)))
+    }
+
+    func seek(_ request: SeekRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
+        let name = try self.subscriber(named: request.name, in: request.exchange).name
+        let exchange = try self.exchange(named: request.exchange)
+        let (id, start) = (exchange.id, StartPoint(request.start, request.startValue))
+        try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
+            .seek(try await engine.seek(name, in: id, to: start))
+        }
+    }
+
+    private func seek(
+        _ name: Name?, in id: ExchangeID, to start: StartPoint
+    ) async throws(Failure) -> SeekReply {
+        guard let name, let exchange = self.exchanges[id] else { throw self.unknownSubscriber }
+        return try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
+            let position = try await self.resolve(start, in: exchange)
+            guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
+            self.end(
+                subscriber, Failure(.aborted, "the position was changed by Seek; subscribe again"),
+                reason: .moved)
+            let previous = subscriber.machine.confirmed
+            if let save = subscriber.machine.seek(name: name, to: position) {
+                self.save(save, exchange)
+            }
+            guard await self.flushPositions() else {
+                throw Failure(
+                    .unavailable,
+                    "the position was changed but could not be stored yet; the server goes on trying"
+                )
+            }
+            return SeekReply(position: position.rawValue, previous: previous.rawValue)
+        }
+    }
+
+    func pause(_ request: PauseRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
+        let name = try self.subscriber(named: request.name, in: request.exchange).name
+        let exchange = try self.exchange(named: request.exchange)
+        guard request.reason.count <= Limits.textBytesMax,
+            let reason = String(validating: request.reason, as: UTF8.self), !reason.contains("\0")
+        else {
+            throw Failure(
+                .invalidArgument, "the reason is not text of at most \(Limits.textBytesMax) bytes")
+        }
+        let until = Timestamp(rawValue: request.until)
+        guard until == .zero || (until > self.host.wallTime && until.rawValue <= UInt64(Int64.max))
+        else {
+            throw Failure(
+                .invalidArgument,
+                "the end of the pause is not in the future; expected microseconds since 1970, or 0 to resume"
+            )
+        }
+        let (id, pause) = (exchange.id, until == .zero ? nil : Pause(until: until, reason: reason))
+        try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
+            try await engine.setPause(pause, of: name, in: id)
+            return .pause(PauseReply())
+        }
+    }
+
+    private func setPause(_ pause: Pause?, of name: Name?, in id: ExchangeID) async throws(Failure)
+    {
+        guard let name, let exchange = self.exchanges[id] else { throw self.unknownSubscriber }
+        try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
+            guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
+            subscriber.machine.setPause(pause, now: self.host.wallTime)
+            self.schedulePauseEnd(subscriber)
+            self.pump(subscriber)
+            try await self.asking { () async throws(Failure) in
+                try await self.manager.storePause(of: subscriber)
+            }
+        }
+    }
+
+    func schedulePauseEnd(_ subscriber: Subscriber) {
+        guard let name = subscriber.name, let pause = subscriber.machine.pause else { return }
+        let now = self.host.wallTime
+        // A day at a time: the wall clock may be set, and an alarm far away is of no use.
+        let wait = pause.until > now ? (pause.until.rawValue - now.rawValue) / 1000 + 1 : 0
+        let milliseconds = Int(min(wait, 86_400_000))
+        self.add(
+            .resume(subscriber.exchange.id, name),
+            at: self.host.now.advanced(byMilliseconds: milliseconds))
+    }
+
+    func resumeIfDue(_ id: ExchangeID, _ name: Name) {
+        guard let exchange = self.exchanges[id], let subscriber = exchange.subscribers[name],
+            let pause = subscriber.machine.pause
+        else { return }
+        guard pause.until <= self.host.wallTime else { return self.schedulePauseEnd(subscriber) }
+        self.spawn { engine in
+            do throws(Failure) {
+                try await engine.setPause(nil, of: name, in: id)
+            } catch {
+                // In memory it has resumed; the row is read again only at a start, when the pause
+                // is over, too.
+                engine.logger.warning(
+                    "cannot store the end of a pause",
+                    [.subscriber: name.text, .error: error.description])
+            }
+        }
+    }
+
+    func forget(_ request: ForgetRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
+        let exchange = try self.exchange(named: request.exchange)
+        let name = try Name(bytes: request.name, what: "subscriber's name")
+        let id = exchange.id
+        try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
+            .forget(ForgetReply(existed: try await engine.forget(name, in: id)))
+        }
+    }
+
+    private func forget(_ name: Name, in id: ExchangeID) async throws(Failure) -> Bool {
+        guard let exchange = self.exchanges[id] else { return false }
+        return try await self.manager.withTurn(of: name, in: exchange) {
+            () async throws(Failure) -> Bool in
+            guard let subscriber = exchange.subscribers[name] else { return false }
+            self.end(
+                subscriber, Failure(.stopped, "the subscriber was forgotten"), reason: .stopped)
+            try await self.asking { () async throws(Failure) in
+                try await self.manager.forget(subscriber, named: name)
+            }
+            self.unsaved.remove(name, in: id)
+            self.removeIfUnused(subscriber.receiver, in: exchange)
+            return true
+        }
+    }
+
+    private func subscriber(named bytes: [UInt8], in exchange: [UInt8]) throws(Failure)
+        -> Subscriber
+    {
+        let name = try Name(bytes: bytes, what: "subscriber's name")
+        guard let subscriber = try self.exchange(named: exchange).subscribers[name] else {
+            throw self.unknownSubscriber
+        }
+        return subscriber
+    }
+
+    private var unknownSubscriber: Failure {
+        Failure(
+            .notFound,
+            "there is no subscriber of this name in this exchange; 'dormouse subscriptions' lists them"
+        )
+    }
+
+    // MARK: Exchanges
+
+    func createExchange(
+        _ request: ExchangeRequest, _ stream: StreamID, _ session: Session
+    ) throws(Failure) {
+        let name = try Name(bytes: request.name, what: "exchange")
+        try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
+            .createExchange(try await engine.createExchange(name))
+        }
+    }
+
+    private func createExchange(_ name: Name) async throws(Failure) -> ExchangeInfo {
+        try await self.manager.withTurn(ofExchange: name) {
+            () async throws(Failure) -> ExchangeInfo in
+            guard self.exchangesByName[name] == nil else {
+                throw Failure(.alreadyExists, "the exchange \(name) exists")
+            }
+            guard self.exchanges.count < self.limits.exchangesMax else {
+                throw Failure(
+                    .resourceExhausted,
+                    "there are \(self.exchanges.count) exchanges; raise --exchanges")
+            }
+            let record = try await self.asking { () async throws(Failure) -> ExchangeRecord in
+                try await self.store.createExchange(name, owner: self.owner)
+            }
+            let exchange = self.add(record)
+            let id = record.id
+            self.spawn { engine in await engine.writeLoop(id) }
+            return self.describe(exchange)
+        }
+    }
+}

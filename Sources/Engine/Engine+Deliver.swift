@@ -1,0 +1,137 @@
+internal import Core
+internal import Wire
+
+extension Engine {
+    /// New chunks are in the tail: give them to everybody who is awake.
+    func deliver(_ exchange: Exchange) {
+        for receiver in exchange.awakeReceivers {
+            for subscriber in receiver.awake { self.pump(subscriber) }
+        }
+    }
+
+    /// Sends to one consumer what it may be sent now: from the tail, from pages of the log, or
+    /// nothing.
+    func pump(_ subscriber: Subscriber) {
+        guard let session = subscriber.session else { return }
+        let exchange = subscriber.exchange
+        while session.peer.queuedBytes <= self.limits.outboundBytesMax {
+            let next = subscriber.machine.next(
+                head: exchange.head, tailFirst: exchange.tail.first,
+                frameBytes: self.limits.frameBytesMax - DeliveryHeader.encodedBytesMax)
+            switch next {
+            case .nothing:
+                return self.noteIdle(subscriber)
+            case .tail(let after, let allowance):
+                guard let chunk = exchange.tail.chunk(after: after) else { return }
+                guard self.send(chunk, after, allowance, fromLog: false, subscriber, session) else {
+                    return
+                }
+            case .log(let after, let allowance):
+                guard let page = self.pages.chunk(exchange.id, after: after) else {
+                    return self.want(after, subscriber)
+                }
+                self.prefetch(beyond: page.pageEnd, exchange)
+                guard self.send(page.chunk, after, allowance, fromLog: true, subscriber, session)
+                else {
+                    return
+                }
+            }
+        }
+    }
+
+    /// Cuts a portion of the chunk and sends it. false: this subscriber cannot go on.
+    private func send(
+        _ chunk: Chunk, _ after: Position, _ allowance: Portion.Allowance, fromLog: Bool,
+        _ subscriber: Subscriber, _ session: Session
+    ) -> Bool {
+        let portion = Portion(
+            of: chunk, after: after, upto: subscriber.machine.portionEnd(after: after),
+            matches: subscriber.receiver.matches(chunk), allowance: allowance)
+        if portion.isStuck {
+            let failure = Failure(
+                .frameTooLarge,
+                "the event at position \(portion.upto.next) does not fit into a frame; start the server with a larger "
+                    + "--frame-bytes")
+            self.end(subscriber, failure, reason: .failed(failure.message))
+            return false
+        }
+        let action = subscriber.machine.deliver(
+            name: subscriber.name, portion, fromLog: fromLog, now: self.host.now)
+        self.delivered &+= UInt64(portion.events)
+        self.carryOut(action, portion, chunk.block, subscriber, session)
+        return true
+    }
+
+    private func carryOut(
+        _ action: SubscriberMachine.DeliverAction, _ portion: Portion?, _ block: ByteBlock?,
+        _ subscriber: Subscriber, _ session: Session
+    ) {
+        if let save = action.save { self.save(save, subscriber.exchange) }
+        guard let delivery = action.delivery, let stream = subscriber.machine.awake?.consumer.stream
+        else {
+            return
+        }
+        session.send(
+            DeliveryHeader(
+                after: delivery.after, upto: delivery.upto,
+                head: subscriber.exchange.head, replay: delivery.replay,
+                redelivered: delivery.redelivered),
+            portion, of: block, on: stream)
+        self.armAcknowledgement(subscriber)
+    }
+
+    // MARK: Bookmarks
+
+    /// Nothing to send; if the consumer does not know how far the log is, it is told soon.
+    private func noteIdle(_ subscriber: Subscriber) {
+        guard let awake = subscriber.machine.awake, awake.scanned > awake.announced,
+            !subscriber.isBookmarkPending
+        else { return }
+        let exchange = subscriber.exchange
+        subscriber.isBookmarkPending = true
+        exchange.bookmarks.append(subscriber)
+        if exchange.bookmarks.count == 1 {
+            self.add(
+                .bookmarks(exchange.id),
+                at: self.host.now.advanced(byMilliseconds: self.limits.bookmarkMilliseconds))
+        }
+    }
+
+    func sendBookmarks(_ id: ExchangeID, now: Instant) {
+        guard let exchange = self.exchanges[id] else { return }
+        let subscribers = exchange.bookmarks
+        exchange.bookmarks = []
+        for subscriber in subscribers {
+            subscriber.isBookmarkPending = false
+            guard let session = subscriber.session else { continue }
+            self.carryOut(
+                subscriber.machine.bookmark(name: subscriber.name, now: now), nil, nil, subscriber,
+                session)
+        }
+    }
+
+    // MARK: Acknowledgement deadlines
+
+    func armAcknowledgement(_ subscriber: Subscriber) {
+        guard !subscriber.isDeadlineArmed, let awake = subscriber.machine.awake,
+            let by = awake.acknowledgeBy
+        else { return }
+        subscriber.isDeadlineArmed = true
+        self.add(.acknowledgement(awake.consumer), at: by)
+    }
+
+    func checkAcknowledgement(_ consumer: Consumer, now: Instant) {
+        guard let subscriber = self.sessions[consumer.connection]?.subscriptions[consumer.stream]
+        else { return }
+        subscriber.isDeadlineArmed = false
+        guard subscriber.machine.isLate(now: now) else {
+            return self.armAcknowledgement(subscriber)
+        }
+        self.end(
+            subscriber,
+            Failure(
+                .tooSlow, "nothing was acknowledged within the time that the subscription asked for"
+            ),
+            reason: .acknowledgementDeadline)
+    }
+}

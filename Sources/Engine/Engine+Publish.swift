@@ -1,0 +1,199 @@
+internal import Channels
+internal import Core
+internal import Diagnostics
+internal import Wire
+
+extension Engine {
+    // MARK: Requests
+
+    func publish(_ request: PublishRequest, _ stream: StreamID, _ session: Session) throws(Failure)
+    {
+        let exchange = try self.exchange(named: request.exchange)
+        let ticket = Ticket(connection: session.id, stream: stream)
+        let now = self.host.now
+        let action: LogMachine.PublishAction
+        do throws(Failure) {
+            let producer =
+                request.producer.isEmpty
+                ? nil : try Name(bytes: request.producer, what: "producer")
+            guard !request.events.isEmpty else {
+                throw Failure(.invalidArgument, "the request holds no events; send at least one")
+            }
+            action = exchange.log.publish(
+                request.events, producer: producer, sequence: request.sequence, ticket: ticket,
+                now: now,
+                time: self.host.wallTime)
+        } catch {
+            action = exchange.log.refuse(error, ticket: ticket, now: now)
+        }
+        self.carryOut(action, ticket, exchange)
+    }
+
+    func askProducer(
+        _ request: ProducerRequest, _ stream: StreamID, _ session: Session
+    ) throws(Failure) {
+        let exchange = try self.exchange(named: request.exchange)
+        let producer = try Name(bytes: request.producer, what: "producer")
+        let ticket = Ticket(connection: session.id, stream: stream)
+        let action = exchange.log.askProducer(producer, ticket: ticket, now: self.host.now)
+        self.carryOut(action, ticket, exchange)
+    }
+
+    private func carryOut(
+        _ action: LogMachine.PublishAction, _ ticket: Ticket, _ exchange: Exchange
+    ) {
+        switch action {
+        case .wait:
+            exchange.writerSignal.signal()
+            self.armExpiry(exchange)
+        case .answer(let answer):
+            self.answer(ticket, answer)
+        }
+    }
+
+    private func answer(_ answers: [AnsweredTicket]) {
+        for answered in answers { self.answer(answered.ticket, answered.answer) }
+        // Room for more requests, once per connection rather than once per answer.
+        for answered in answers {
+            guard let session = self.sessions[answered.ticket.connection] else { continue }
+            if session.isPaused { self.resumeReading(session) }
+            if self.isDraining { self.closeIfFinished(session) }
+        }
+    }
+
+    private func answer(_ ticket: Ticket, _ answer: PublishAnswer) {
+        guard let session = self.sessions[ticket.connection] else { return }
+        switch answer {
+        case .published(let first, let last, let duplicates):
+            session.answer(
+                ticket.stream,
+                .publish(
+                    PublishReply(
+                        firstPosition: first.rawValue, lastPosition: last.rawValue,
+                        duplicates: duplicates)))
+        case .producer(let sequence, let position):
+            session.answer(
+                ticket.stream,
+                .producer(ProducerReply(sequence: sequence, position: position.rawValue)))
+        case .failed(let failure):
+            session.fail(ticket.stream, failure)
+        }
+    }
+
+    // MARK: Writing
+
+    /// One per exchange: hands to the store whatever has gathered, as soon as an append may start.
+    func writeLoop(_ id: ExchangeID) async {
+        guard let exchange = self.exchanges[id] else { return }
+        await withDiscardingTaskGroup { group in
+            while await exchange.writerSignal.wait() {
+                while true {
+                    let take = exchange.log.take()
+                    self.answer(take.answers)
+                    guard let append = take.append else { break }
+                    group.addTask { await self.write(append) }
+                }
+            }
+        }
+    }
+
+    private func write(_ append: Append) async {
+        let outcome = await self.log.append(append)
+        guard let exchange = self.exchanges[append.exchange] else { return }
+        switch outcome {
+        case .committed: self.storeAnswered()
+        case .conflict: break
+        case .unknown(let failure): self.storeFailed(failure)
+        }
+        self.carryOut(exchange.log.completed(last: append.last, outcome: outcome), exchange)
+    }
+
+    private func carryOut(_ action: LogMachine.CompletionAction, _ exchange: Exchange) {
+        for chunk in action.chunks {
+            exchange.tail.append(chunk)
+            self.published &+= UInt64(chunk.count)
+        }
+        self.answer(action.answers)
+        switch action.next {
+        case .none: break
+        case .take: exchange.writerSignal.signal()
+        case .recover: self.startRecovery(exchange)
+        }
+        guard !action.chunks.isEmpty else { return }
+        exchange.isWorthMerging = true
+        exchange.tail.evict(to: self.limits.tailBytes / max(1, self.exchanges.count))
+        self.deliver(exchange)
+        self.wakeFetchers(exchange)
+    }
+
+    // MARK: Recovery
+
+    private func startRecovery(_ exchange: Exchange) {
+        guard !exchange.isRecovering, !self.isFinished else { return }
+        exchange.isRecovering = true
+        let id = exchange.id
+        self.spawn { engine in await engine.recover(id) }
+    }
+
+    private func recover(_ id: ExchangeID) async {
+        guard let exchange = self.exchanges[id] else { return }
+        defer { exchange.isRecovering = false }
+        var attempt = 0
+        while !self.isFinished {
+            do throws(Failure) {
+                let ownership = try await self.asking { () throws(Failure) -> Ownership? in
+                    try await self.log.retakeOwnership(of: id, as: self.owner)
+                }
+                guard let ownership else { return self.lost(exchange) }
+                self.logger.info(
+                    "writing again",
+                    [.exchange: exchange.name.text, .position: "\(ownership.head)"])
+                exchange.isRecovering = false
+                self.carryOut(exchange.log.recovered(ownership), exchange)
+                if exchange.log.state == .lost { self.lost(exchange) }
+                return
+            } catch {
+                await self.backOff(attempt: attempt)
+                attempt += 1
+            }
+        }
+    }
+
+    /// Another server has the exchange: nothing is written, delivered or saved for it here any
+    /// more.
+    func lost(_ exchange: Exchange) {
+        self.logger.error(
+            "another server has taken this exchange; writing to it has stopped here",
+            [.exchange: exchange.name.text])
+        self.answer(exchange.log.lostOwnership())
+        let failure = Failure(
+            .unavailable, "another server has taken this exchange; connect to that one")
+        for receiver in exchange.awakeReceivers {
+            for subscriber in receiver.awake {
+                self.end(subscriber, failure, reason: .exchangeLost)
+            }
+        }
+        self.wakeFetchers(exchange)
+    }
+
+    // MARK: Waiting too long
+
+    private func armExpiry(_ exchange: Exchange) {
+        guard !exchange.isExpiryArmed, let deadline = exchange.log.deadline else { return }
+        exchange.isExpiryArmed = true
+        self.add(.publish(exchange.id), at: deadline)
+    }
+
+    func expirePublishes(_ id: ExchangeID, now: Instant) {
+        guard let exchange = self.exchanges[id] else { return }
+        exchange.isExpiryArmed = false
+        let answers = exchange.log.expire(now: now)
+        if !answers.isEmpty {
+            self.logger.warning(
+                "publishes waited too long for the store and were refused",
+                [.exchange: exchange.name.text, .count: "\(answers.count)"])
+        }
+        self.answer(answers)
+        self.armExpiry(exchange)
+    }
+}

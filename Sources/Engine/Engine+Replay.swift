@@ -1,0 +1,148 @@
+internal import Channels
+internal import Core
+internal import Diagnostics
+
+// Replay: a subscriber that is behind the tail asks for the page of the log that it needs next.
+// Requests go in order through a bounded channel to a few readers; a page that arrives is given to
+// all that wait for it and kept for others.
+
+extension Engine {
+    /// The subscriber goes on when the page arrives.
+    func want(_ after: Position, _ subscriber: Subscriber) {
+        let key = PageKey(exchange: subscriber.exchange.id, after: after)
+        guard subscriber.wantedPage != key else { return }
+        subscriber.wantedPage = key
+        self.request(key, for: subscriber)
+    }
+
+    /// The next page is read while this one is sent; not when so many replay that it would be gone
+    /// before its use.
+    func prefetch(beyond end: Position, _ exchange: Exchange) {
+        guard end < exchange.head, self.wantedPages.count < self.limits.replayReaders,
+            exchange.tail.first.map({ end.next < $0 }) ?? true
+        else { return }
+        let key = PageKey(exchange: exchange.id, after: end)
+        if self.pageWaiters[key] == nil, self.pages.chunk(exchange.id, after: end) == nil {
+            self.request(key, for: nil)
+        }
+    }
+
+    private func request(_ key: PageKey, for subscriber: Subscriber?) {
+        if self.pageWaiters[key] == nil {
+            self.pageWaiters[key] = []
+            self.wantedPages.append(key)
+        }
+        if let subscriber { self.pageWaiters[key]?.append(subscriber) }
+        self.feedReaders()
+    }
+
+    private func feedReaders() {
+        while let key = self.wantedPages.first, self.pageRequests.trySend(key) {
+            self.wantedPages.removeFirst()
+        }
+    }
+
+    /// One of the readers: one page after the other.
+    func readLoop() async {
+        while let key = await self.pageRequests.receive() {
+            self.feedReaders()
+            await self.read(key)
+        }
+    }
+
+    private func read(_ key: PageKey) async {
+        var attempt = 0
+        while !self.isFinished {
+            do throws(Failure) {
+                let page = try await self.asking { () throws(Failure) -> LogPage in
+                    try await self.log.read(
+                        key.exchange, after: key.after, bytesMax: self.limits.pageBytesMax)
+                }
+                return self.arrived(page, key)
+            } catch {
+                guard error.code.isRetryable else { return self.failed(error, key) }
+                await self.backOff(attempt: attempt)
+                attempt += 1
+            }
+        }
+    }
+
+    private func arrived(_ page: LogPage, _ key: PageKey) {
+        let waiters = self.takeWaiters(key)
+        guard let exchange = self.exchanges[key.exchange] else { return }
+        guard let first = page.chunks.first, first.first <= key.after.next else {
+            return self.isLost(key, left: page.chunks.first?.first, exchange, waiters)
+        }
+        self.pages.insert(page.chunks, of: key.exchange)
+        for subscriber in waiters { self.pump(subscriber) }
+    }
+
+    /// The position was deleted: never move a subscriber silently.
+    private func isLost(
+        _ key: PageKey, left: Position?, _ exchange: Exchange, _ waiters: [Subscriber]
+    ) {
+        exchange.first = left ?? exchange.tail.first ?? exchange.head.next
+        for subscriber in waiters where subscriber.machine.awake?.scanned == key.after {
+            self.end(
+                subscriber, self.positionLost(exchange),
+                reason: .failed("its position was deleted from the log"))
+        }
+    }
+
+    func positionLost(_ exchange: Exchange) -> Failure {
+        Failure(
+            .positionLost,
+            "the position was deleted from the log, which begins at \(exchange.first) now; subscribe with reposition, "
+                + "or seek",
+            firstPosition: exchange.first, incarnation: self.incarnation.bytes)
+    }
+
+    private func failed(_ failure: Failure, _ key: PageKey) {
+        self.logger.error(
+            "cannot read the log", [.position: "\(key.after)", .error: failure.description])
+        for subscriber in self.takeWaiters(key) {
+            self.end(subscriber, failure, reason: .failed(failure.message))
+        }
+    }
+
+    private func takeWaiters(_ key: PageKey) -> [Subscriber] {
+        let waiters = self.pageWaiters.removeValue(forKey: key) ?? []
+        for subscriber in waiters where subscriber.wantedPage == key { subscriber.wantedPage = nil }
+        return waiters
+    }
+
+    // MARK: Merging
+
+    /// Small chunks from quiet times become large ones, so that a quiet year replays as fast as a
+    /// busy hour.
+    func mergeLoop() async {
+        guard self.limits.mergeMilliseconds > 0 else { return }
+        while !self.isFinished {
+            await self.sleep(milliseconds: self.limits.mergeMilliseconds)
+            for id in self.exchanges.keys.sorted() {
+                guard !self.isFinished, let exchange = self.exchanges[id], exchange.isWorthMerging,
+                    exchange.log.state == .writing
+                else { continue }
+                exchange.isWorthMerging = false
+                await self.merge(exchange)
+            }
+        }
+    }
+
+    private func merge(_ exchange: Exchange) async {
+        do throws(Failure) {
+            while !self.isFinished {
+                let (id, upto) = (exchange.id, exchange.head)
+                let fewer = try await self.asking { () throws(Failure) -> Int in
+                    try await self.log.mergeSmallChunks(
+                        id, upto: upto, chunkBytesMax: self.limits.chunkBytesMax)
+                }
+                if fewer == 0 { return }
+            }
+        } catch {
+            exchange.isWorthMerging = true
+            self.logger.warning(
+                "merging small chunks failed and will be tried again", [.error: error.description])
+        }
+    }
+}

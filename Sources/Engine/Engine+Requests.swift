@@ -1,0 +1,177 @@
+internal import Core
+internal import Diagnostics
+internal import Wire
+
+extension Engine {
+    /// A REQUEST frame: register it, decode it, perform it.
+    func request(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ session: Session) {
+        let method = Method(rawValue: header.code)
+        let action = session.machine.requestReceived(
+            method: header.code, isHello: method == .hello, stream: header.stream,
+            isQuiet: header.wantsNoReply, publishBytes: method == .publish ? payload.count : 0)
+        switch action {
+        case .ignore:
+            return
+        case .goAway(let failure):
+            return self.goAway(session, failure)
+        case .refuse(let failure):
+            return session.send(
+                failure, as: method == .subscribe ? .end : .response, on: header.stream)
+        case .hello, .perform:
+            break
+        }
+        guard let method else {
+            return session.fail(
+                header.stream,
+                Failure(
+                    .unimplemented,
+                    "this server has no method \(header.code); it speaks version 1 of the protocol")
+            )
+        }
+        do throws(Failure) {
+            let request = try Request.decode(
+                method: method, payload: payload, eventBytesMax: self.limits.eventBytesMax,
+                arena: self.arena)
+            try self.perform(request, header.stream, session)
+        } catch {
+            session.fail(header.stream, error)
+            if session.machine.state == .introducing { self.goAway(session, error) }
+        }
+    }
+
+    private func perform(_ request: Request, _ stream: StreamID, _ session: Session) throws(Failure)
+    {
+        switch request {
+        case .hello(let hello): try self.hello(hello, stream, session)
+        case .publish(let publish): try self.publish(publish, stream, session)
+        case .producer(let producer): try self.askProducer(producer, stream, session)
+        case .subscribe(let subscribe): try self.subscribe(subscribe, stream, session)
+        case .acknowledge(let acknowledge): try self.acknowledge(acknowledge, stream, session)
+        case .grant(let grant): try self.grant(grant, stream, session)
+        case .stop(let stop): try self.stop(stop, stream, session)
+        case .fetch(let fetch): try self.fetch(fetch, stream, session)
+        case .seek(let seek): try self.seek(seek, stream, session)
+        case .pause(let pause): try self.pause(pause, stream, session)
+        case .forget(let forget): try self.forget(forget, stream, session)
+        case .list(let list): try self.list(list, stream, session)
+        case .listReceivers(let list): try self.listReceivers(list, stream, session)
+        case .exchanges: self.listExchanges(stream, session)
+        case .createExchange(let create): try self.createExchange(create, stream, session)
+        case .server: self.describeServer(stream, session)
+        }
+    }
+
+    private func hello(_ hello: HelloRequest, _ stream: StreamID, _ session: Session)
+        throws(Failure)
+    {
+        guard hello.client.count <= Limits.textBytesMax, hello.library.count <= Limits.textBytesMax
+        else {
+            throw Failure(
+                .invalidArgument,
+                "the client's name or library has more than \(Limits.textBytesMax) bytes")
+        }
+        session.client = String(decoding: hello.client, as: UTF8.self)
+        session.principal = "anonymous"
+        session.machine.helloAccepted()
+        var welcome = Welcome()
+        welcome.server = Array("dormoused/\(self.version)".utf8)
+        welcome.incarnation = self.incarnation.bytes
+        welcome.frameBytesMax = UInt32(clamping: self.limits.frameBytesMax)
+        welcome.heartbeatMilliseconds = UInt32(clamping: self.limits.heartbeatMilliseconds)
+        welcome.connectionID = session.id.rawValue
+        welcome.principal = Array(session.principal.utf8)
+        session.answer(stream, .hello(welcome))
+        self.logger.debug(
+            "connection opened", [.peer: session.peer.address, .client: session.client])
+    }
+
+    /// CANCEL: the stream ends; what a request has set in motion may still happen, but is not
+    /// answered.
+    func cancel(_ stream: StreamID, _ session: Session) {
+        let failure = Failure(.cancelled, "cancelled by the client")
+        if let subscriber = session.subscriptions[stream] {
+            return self.end(subscriber, failure, reason: .cancelled)
+        }
+        guard session.machine.answered(stream) != nil else { return }
+        session.send(failure, as: .end, on: stream)
+        self.closeIfFinished(session)
+    }
+
+    // MARK: Helpers
+
+    /// The exchange of this name; an empty one is `main`.
+    func exchange(named bytes: [UInt8]) throws(Failure) -> Exchange {
+        let name = bytes.isEmpty ? Name.main : try Name(bytes: bytes, what: "exchange")
+        guard let exchange = self.exchangesByName[name] else {
+            throw Failure(
+                .notFound, "there is no exchange \(name); create it first, or use 'main'")
+        }
+        return exchange
+    }
+
+    /// Work for a request that goes on beyond this turn; its number per connection is bounded.
+    func spawn(
+        _ session: Session, _ stream: StreamID,
+        _ operation: @escaping @Sendable (isolated Engine) async throws(Failure) -> Reply?
+    ) throws(Failure) {
+        guard session.operations < self.limits.requestsMax else {
+            throw Failure(
+                .resourceExhausted,
+                "\(session.operations) requests of this connection are under way; wait for some of them"
+            )
+        }
+        session.operations += 1
+        let id = session.id
+        self.spawn { engine in
+            let outcome: Result<Reply?, Failure>
+            do throws(Failure) {
+                outcome = .success(try await operation(engine))
+            } catch {
+                outcome = .failure(error)
+            }
+            engine.finished(outcome, stream, of: id)
+        }
+    }
+
+    private func finished(
+        _ outcome: Result<Reply?, Failure>, _ stream: StreamID, of id: ConnectionID
+    ) {
+        guard let session = self.sessions[id] else { return }
+        session.operations -= 1
+        switch outcome {
+        case .success(let reply?): session.answer(stream, reply)
+        case .success(nil): break
+        case .failure(let failure): session.fail(stream, failure)
+        }
+        self.resumeReading(session)
+        self.closeIfFinished(session)
+    }
+
+    /// Notes how the store answered, and passes its answer on.
+    func asking<Value>(
+        _ body: () async throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        do throws(Failure) {
+            let value = try await body()
+            self.storeAnswered()
+            return value
+        } catch {
+            self.storeFailed(error)
+            throw error
+        }
+    }
+
+    func storeAnswered() {
+        guard self.storeFailure != nil else { return }
+        self.storeFailure = nil
+        self.logger.info("the store answers again", [:])
+    }
+
+    func storeFailed(_ failure: Failure) {
+        guard failure.code == .unavailable else { return }
+        if self.storeFailure == nil {
+            self.logger.warning("the store does not answer", [.error: failure.description])
+        }
+        self.storeFailure = failure
+    }
+}

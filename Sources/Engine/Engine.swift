@@ -1,0 +1,147 @@
+// The engine: everything between the sockets and the store.
+//
+// One actor on one executor (the event loop). Sessions, exchanges, receivers and subscribers are
+// plain objects inside it: a call from one to the other is a function call, so nothing can happen
+// between "find the receiver" and "attach the consumer". Only the store is awaited; what was read
+// before an await is looked at again after it.
+//
+//   socket ─▶ Session ─▶ Exchange.log ─▶ (store: append) ─▶ tail ─▶ Receiver ─▶ Subscriber ─▶ socket
+//                                                          log ─▶ pages ─┘
+//
+// Every task is a child of `run`. Work that outlives a turn is handed to it through `operations`;
+// its number is bounded by the requests of each session.
+
+package import Core
+internal import Channels
+package import Diagnostics
+internal import Wire
+
+package actor Engine {
+    typealias Operation = @Sendable (isolated Engine) async -> Void
+
+    private nonisolated let executor: any SerialExecutor
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        self.executor.asUnownedSerialExecutor()
+    }
+
+    package nonisolated let limits: Limits
+    let host: any Host
+    let log: any EventLog
+    let store: any StateStore
+    let logger: Logger
+    let owner: OwnerID
+    nonisolated let version: String
+
+    let arena = Arena()
+    var sessions: [ConnectionID: Session] = [:]
+    let manager: ReceiverManager
+    var exchanges: [ExchangeID: Exchange] = [:]
+    var exchangesByName: [Name: Exchange] = [:]
+    var incarnation = Incarnation(bytes: [])
+    var startedAt = Timestamp.zero
+
+    let operations = Mailbox<Operation>()
+    var deadlines = DeadlineQueue<Deadline>()
+    var sleepers: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    var lastSleeper: UInt64 = 0
+
+    var pages: ReplayPages
+    var wantedPages: [PageKey] = []
+    var pageWaiters: [PageKey: [Subscriber]] = [:]
+    let pageRequests: BoundedChannel<PageKey>
+
+    var unsaved = UnsavedPositions()
+    let unsavedSignal = Signal()
+
+    /// What is wrong with the store, as last seen; nil when it answers.
+    var storeFailure: Failure?
+    var published: UInt64 = 0
+    var delivered: UInt64 = 0
+    var isDraining = false
+    var isFinished = false
+
+    package init(
+        executor: any SerialExecutor, host: any Host, log: any EventLog, store: any StateStore,
+        limits: Limits, owner: OwnerID, version: String, logger: Logger
+    ) {
+        self.executor = executor
+        self.host = host
+        self.log = log
+        self.store = store
+        self.limits = limits
+        self.owner = owner
+        self.version = version
+        self.logger = logger
+        self.manager = ReceiverManager(store: store, limits: limits)
+        self.pages = ReplayPages(budget: limits.replayBytes)
+        self.pageRequests = BoundedChannel(capacity: 2 * limits.replayReaders)
+    }
+
+    // MARK: Life
+
+    /// Restores everything, calls `ready`, and serves until it is drained. Throws only what made
+    /// restoring impossible.
+    package func run(ready: @Sendable () async throws(Failure) -> Void) async throws(Failure) {
+        try await self.restore()
+        try await ready()
+        await withDiscardingTaskGroup { group in
+            for exchange in self.exchanges.keys.sorted() {
+                group.addTask { await self.writeLoop(exchange) }
+            }
+            for _ in 0..<self.limits.replayReaders {
+                group.addTask { await self.readLoop() }
+            }
+            group.addTask { await self.saveLoop() }
+            group.addTask { await self.mergeLoop() }
+            while true {
+                let operations = await self.operations.takeAll()
+                if operations.isEmpty { break }
+                for operation in operations { group.addTask { await operation(self) } }
+            }
+        }
+        await self.flushPositions()
+    }
+
+    /// Work that goes on beyond this turn.
+    func spawn(_ operation: @escaping Operation) {
+        self.operations.put(operation)
+    }
+
+    /// Stop accepting requests, answer what is held, put subscribers to sleep; `run` returns when
+    /// that is done, or at the deadline.
+    package func drain() {
+        guard !self.isDraining else { return }
+        self.isDraining = true
+        self.logger.info("stopping: no new requests", [.count: "\(self.sessions.count)"])
+        let failure = Failure(
+            .draining, "the server is stopping; connect again", retryAfterMilliseconds: 1_000)
+        for id in self.sessions.keys.sorted() {
+            guard let session = self.sessions[id], session.machine.drain() else { continue }
+            session.send(failure, as: .goAway, on: .connection)
+            for subscriber in session.awake { self.end(subscriber, failure, reason: .draining) }
+            self.closeIfFinished(session)
+        }
+        self.add(
+            .drain, at: self.host.now.advanced(byMilliseconds: self.limits.drainMillisecondsMax))
+        self.finishIfQuiet()
+    }
+
+    func finishIfQuiet() {
+        if self.isDraining, self.sessions.isEmpty { self.finish() }
+    }
+
+    /// Ends every loop. Positions that are still unsaved are saved at the end of `run`.
+    func finish() {
+        guard !self.isFinished else { return }
+        self.isFinished = true
+        for id in self.sessions.keys.sorted() { self.sessions[id]?.peer.close() }
+        for exchange in self.exchanges.values {
+            exchange.writerSignal.close()
+            self.wakeFetchers(exchange)
+        }
+        self.pageRequests.close()
+        self.unsavedSignal.close()
+        self.operations.close()
+        for id in self.sleepers.keys.sorted() { self.sleepers.removeValue(forKey: id)?.resume() }
+    }
+}

@@ -1,0 +1,137 @@
+internal import Channels
+internal import Core
+
+/// An exchange that this server owns: its log's writing end, its tail, and everything that reads
+/// it.
+final class Exchange {
+    let id: ExchangeID
+    let name: Name
+    var log: LogMachine
+    /// The oldest position that is stored.
+    var first: Position
+    var tail = TailBuffer()
+    /// Something may be taken by the writer.
+    let writerSignal = Signal()
+
+    /// By the canonical bytes of their configs.
+    var receivers: [[UInt8]: Receiver] = [:]
+    /// The durable ones, awake or asleep.
+    var subscribers: [Name: Subscriber] = [:]
+    /// Those with awake subscribers, in the order in which they woke.
+    var awakeReceivers: [Receiver] = []
+    /// Fetches that wait for something new.
+    var fetchers: [UInt64] = []
+    /// Idle subscribers that must be told how far the log is.
+    var bookmarks: [Subscriber] = []
+    var isExpiryArmed = false
+    var isRecovering = false
+    /// Something was committed since chunks were last merged.
+    var isWorthMerging = true
+    private var namesInOrder: [Name]?
+
+    init(_ record: ExchangeRecord, limits: Limits) {
+        self.id = record.id
+        self.name = record.name
+        self.first = record.first
+        self.log = LogMachine(
+            exchange: record.id, head: record.head, epoch: record.epoch,
+            configuration: .init(limits))
+    }
+
+    var head: Position { self.log.head }
+
+    /// Sorted once and kept until a subscriber comes or goes: listings page through it.
+    var sortedNames: [Name] {
+        if let known = self.namesInOrder { return known }
+        let sorted = self.subscribers.keys.sorted()
+        self.namesInOrder = sorted
+        return sorted
+    }
+
+    func add(_ subscriber: Subscriber, named name: Name) {
+        self.subscribers[name] = subscriber
+        self.namesInOrder = nil
+    }
+
+    func remove(named name: Name) {
+        self.subscribers[name] = nil
+        self.namesInOrder = nil
+    }
+
+    func isAwakeChanged(_ receiver: Receiver) {
+        let isListed = self.awakeReceivers.contains { $0 === receiver }
+        if receiver.awake.isEmpty, isListed {
+            self.awakeReceivers.removeAll { $0 === receiver }
+        } else if !receiver.awake.isEmpty, !isListed {
+            self.awakeReceivers.append(receiver)
+        }
+    }
+}
+
+/// One per distinct config of an exchange: filters chunks once for all its subscribers.
+final class Receiver {
+    /// nil while only subscribers without a name use it: then it has no row.
+    var id: ReceiverID?
+    let config: ReceiverConfig
+    /// In the order in which they woke.
+    var awake: [Subscriber] = []
+    /// Durable subscribers, awake or asleep.
+    var named = 0
+    /// Who is about to use it and must find it still there.
+    var reservations = 0
+    private var filter: EventFilter
+    private var recent: [(first: Position, last: Position, matches: Matches)] = []
+
+    /// Chunks whose matches are remembered: live subscribers are within a few chunks of each other.
+    private static let recentMax = 32
+
+    init(_ config: ReceiverConfig, id: ReceiverID?) {
+        self.config = config
+        self.id = id
+        self.filter = EventFilter(config)
+    }
+
+    var sleeping: Int { self.named - self.awake.count { $0.name != nil } }
+    var isUnused: Bool { self.named == 0 && self.awake.isEmpty && self.reservations == 0 }
+
+    func matches(_ chunk: Chunk) -> Matches {
+        if let known = self.recent.last(where: { $0.first == chunk.first && $0.last == chunk.last })
+        {
+            return known.matches
+        }
+        let matches = self.filter.matches(chunk)
+        if self.recent.count == Self.recentMax { self.recent.removeFirst() }
+        self.recent.append((chunk.first, chunk.last, matches))
+        return matches
+    }
+}
+
+/// A subscriber. Asleep, it is a name (its key in the exchange) and the few numbers of its machine.
+final class Subscriber {
+    /// nil: forgotten when its stream ends.
+    let name: Name?
+    unowned let exchange: Exchange
+    var receiver: Receiver
+    var machine: SubscriberMachine
+    /// Where it is awake.
+    weak var session: Session?
+    /// The page of the log that it waits for.
+    var wantedPage: PageKey?
+    var isBookmarkPending = false
+    var isDeadlineArmed = false
+
+    init(name: Name?, exchange: Exchange, receiver: Receiver, machine: SubscriberMachine) {
+        self.name = name
+        self.exchange = exchange
+        self.receiver = receiver
+        self.machine = machine
+    }
+
+    var record: SubscriberRecord? {
+        guard let name = self.name, let receiver = self.receiver.id else { return nil }
+        return SubscriberRecord(
+            exchange: self.exchange.id, name: name, receiver: receiver,
+            position: self.machine.confirmed,
+            epoch: self.machine.epoch, pause: self.machine.pause)
+    }
+}

@@ -1,0 +1,33 @@
+package import Core
+
+/// The other end of a connection, as the engine sees it. The daemon's is a socket, the simulation's
+/// is a client in memory. Used on the engine's executor only.
+package protocol Peer: AnyObject, Sendable {
+    var id: ConnectionID { get }
+    /// For people: "127.0.0.1:51234", "unix:uid=0".
+    var address: String { get }
+    /// Bytes on their way out that the kernel has not taken yet.
+    var queuedBytes: Int { get }
+    /// When the kernel last took some.
+    var lastWriteProgress: Instant { get }
+    func send(_ bytes: [UInt8])
+    /// Sends part of a shared block without copying it.
+    func send(_ block: ByteBlock, _ range: Range<Int>)
+    func pauseReading()
+    func resumeReading()
+    /// At once; what is queued is dropped. `Engine.closed` follows.
+    func close()
+    /// When what is queued is written. `Engine.closed` follows.
+    func closeAfterFlush()
+}
+
+/// Time, chance and one alarm clock; everything that the engine needs of the world besides peers
+/// and the store. Used on the engine's executor only.
+package protocol Host: AnyObject, Sendable {
+    var now: Instant { get }
+    var wallTime: Timestamp { get }
+    /// `Engine.alarm` is to be called at this time, once; replaces the one before.
+    func setAlarm(at time: Instant)
+    /// A number in 0 ..< bound, for jitter.
+    func random(below bound: Int) -> Int
+}

@@ -1,0 +1,93 @@
+internal import Core
+internal import Wire
+
+/// One connection: its machine, its decoder and the subscriptions whose consumers it holds.
+final class Session {
+    let peer: any Peer
+    let openedAt: Instant
+    var machine: SessionMachine
+    var preface: PrefaceDecoder? = PrefaceDecoder()
+    /// Must not be touched while it lends a frame.
+    var decoder = FrameDecoder()
+    /// The decoder takes frames of the size that was agreed on in the hello.
+    var hasFullFrames = false
+    var lastHeard: Instant
+    /// Reading is paused because answers are behind.
+    var isPaused = false
+    /// By the stream of their consumer.
+    var subscriptions: [StreamID: Subscriber] = [:]
+    /// The same, in the order in which they woke.
+    var awake: [Subscriber] = []
+    /// Requests whose work goes on outside of this turn, cancelled ones included.
+    var operations = 0
+    var client = ""
+    var principal = ""
+
+    init(peer: any Peer, limits: Limits, now: Instant) {
+        self.peer = peer
+        self.openedAt = now
+        self.lastHeard = now
+        self.machine = SessionMachine(limits: limits)
+    }
+
+    var id: ConnectionID { self.peer.id }
+
+    // MARK: Sending
+
+    func send(_ reply: Reply, on stream: StreamID) {
+        var bytes: [UInt8] = []
+        FrameEncoder.append(reply, stream: stream, to: &bytes)
+        self.peer.send(bytes)
+    }
+
+    func send(_ failure: Failure, as type: FrameType, on stream: StreamID) {
+        var bytes: [UInt8] = []
+        FrameEncoder.append(failure, as: type, stream: stream, to: &bytes)
+        self.peer.send(bytes)
+    }
+
+    func send(_ type: FrameType, payload: [UInt8] = []) {
+        var bytes: [UInt8] = []
+        FrameEncoder.append(type, to: &bytes) { $0 += payload }
+        self.peer.send(bytes)
+    }
+
+    func send(
+        _ delivery: DeliveryHeader, _ portion: Portion?, of block: ByteBlock?, on stream: StreamID
+    ) {
+        var bytes: [UInt8] = []
+        FrameEncoder.append(delivery, eventsBytes: portion?.bytes ?? 0, stream: stream, to: &bytes)
+        self.peer.send(bytes)
+        guard let portion, let block else { return }
+        for range in portion.ranges { self.peer.send(block, range) }
+    }
+
+    // MARK: Answering
+
+    /// Answers a request; silently when it was answered before, or wanted no reply.
+    func answer(_ stream: StreamID, _ reply: Reply) {
+        guard let request = self.machine.answered(stream), !request.isQuiet else { return }
+        self.send(reply, on: stream)
+    }
+
+    /// Answers a fetch: event records go as they lie in chunks.
+    func answer(_ stream: StreamID, _ delivery: DeliveryHeader, records: [UInt8]) {
+        guard let request = self.machine.answered(stream), !request.isQuiet else { return }
+        var bytes: [UInt8] = []
+        FrameEncoder.append(
+            delivery, eventsBytes: records.count, as: .response, stream: stream, to: &bytes)
+        bytes += records
+        self.peer.send(bytes)
+    }
+
+    /// Answers a request with a failure: streams by END, others by RESPONSE.
+    func fail(_ stream: StreamID, _ failure: Failure) {
+        guard let request = self.machine.answered(stream) else { return }
+        let isStream = request.method == Method.subscribe.rawValue
+        self.send(failure, as: isStream ? .end : .response, on: stream)
+    }
+
+    func isOpen(_ stream: StreamID) -> Bool {
+        self.machine.requests[stream] != nil
+    }
+}

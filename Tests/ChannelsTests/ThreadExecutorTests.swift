@@ -1,0 +1,58 @@
+import Channels
+import Testing
+
+/// Lets a test's tasks run on one thread, in the order in which they become ready.
+final class TaskExecutorOf: TaskExecutor {
+    private let executor: ThreadExecutor
+
+    init(_ executor: ThreadExecutor) { self.executor = executor }
+
+    func enqueue(_ job: consuming ExecutorJob) { self.executor.enqueue(job) }
+}
+
+actor Runner {
+    nonisolated let executor: ThreadExecutor
+    private(set) var values: [Int] = []
+
+    init(_ executor: ThreadExecutor) { self.executor = executor }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+        self.executor.asUnownedSerialExecutor()
+    }
+
+    func add(_ value: Int) { self.values.append(value) }
+
+    func isAssumedIsolated() -> Bool {
+        self.assumeIsolated { _ in true }
+    }
+}
+
+@Suite struct ThreadExecutorTests {
+    @Test func anActorRunsOnTheThreadAndNowhereElse() async {
+        let executor = ThreadExecutor(name: "test")
+        defer { executor.stop() }
+        let runner = Runner(executor)
+        #expect(await runner.isAssumedIsolated())
+        #expect(executor.isIsolatingCurrentContext() == false)
+    }
+
+    @Test func callsRunInTheOrderInWhichTheyWereMade() async {
+        let executor = ThreadExecutor(name: "test")
+        defer { executor.stop() }
+        let runner = Runner(executor)
+        for value in 0..<1_000 { await runner.add(value) }
+        #expect(await runner.values == Array(0..<1_000))
+    }
+
+    @Test func stopRunsWhatIsEnqueuedFirst() async {
+        let executor = ThreadExecutor(name: "test")
+        let runner = Runner(executor)
+        await withTaskGroup(of: Void.self) { group in
+            for value in 0..<100 { group.addTask { await runner.add(value) } }
+        }
+        executor.stop()
+        executor.stop()
+        #expect(await runner.values.count == 100, "a call after the stop starts the thread again")
+        executor.stop()
+    }
+}

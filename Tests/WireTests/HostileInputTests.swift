@@ -1,0 +1,129 @@
+import Core
+import Testing
+import Wire
+
+/// What a peer may send to hurt: none of it may trap, or take more memory than the budget.
+@Suite struct HostileInputTests {
+    private func budget(_ payload: [UInt8]) -> Int { 8 * payload.count + (64 << 10) }
+
+    private func expectRefused(_ method: Wire.Method, _ payload: [UInt8]) {
+        let arena = Arena()
+        let failure = #expect(throws: Failure.self) {
+            try decodeRequest(method, payload, arena: arena)
+        }
+        #expect(failure?.code == .invalidArgument)
+        #expect(failure?.message.contains("too many small or repeated parts") == true)
+        #expect(arena.spentBytes <= self.budget(payload))
+        // The arena serves the next request as if nothing had been.
+        #expect(throws: Never.self) { try decodeRequest(.server, [], arena: arena) }
+    }
+
+    @Test func aMebibyteOfUnknownFieldsIsRefusedWithinTheBudget() {
+        // Field 15 as a varint: unknown to every request.
+        let payload = Array(repeatElement([0x78, 0x01] as [UInt8], count: 1 << 19).joined())
+        for method in Wire.Method.allCases { self.expectRefused(method, payload) }
+    }
+
+    @Test func repeatedSubmessagesThatMergeAreRefusedWithinTheBudget() {
+        // protobuf-c merges each `config` into the one before by copying its list of patterns:
+        // quadratic without a budget.
+        let patterns = Array(repeatElement([0x12, 1, 0x61] as [UInt8], count: 40).joined())
+        let config: [UInt8] = [0x12, UInt8(patterns.count)] + patterns
+        let payload = Array(repeatElement(config, count: 8000).joined())
+        self.expectRefused(.subscribe, payload)
+    }
+
+    @Test func emptySubmessagesAreRefusedWithinTheBudget() {
+        self.expectRefused(
+            .publish, Array(repeatElement([0x22, 0] as [UInt8], count: 1 << 19).joined()))
+        let headers = Array(repeatElement([0x3A, 0] as [UInt8], count: 1 << 18).joined())
+        self.expectRefused(
+            .publish, [0x22, 0x80, 0x80, 0x20] + headers)
+    }
+
+    @Test func emptyElementsStayWithinTheBudget() {
+        let payload = Array(repeatElement([0x12, 0] as [UInt8], count: 1 << 16).joined())
+        let arena = Arena()
+        _ = try? decodeRequest(
+            .subscribe, [0x12, 0x80, 0x80, 0x08] + payload, arena: arena)
+        #expect(arena.spentBytes <= self.budget(payload))
+    }
+
+    @Test func packedNumbersStayWithinTheBudget() throws {
+        let count = 1 << 20
+        let payload: [UInt8] = [0x2A, 0x80, 0x80, 0x40] + [UInt8](repeating: 1, count: count)
+        let arena = Arena()
+        guard case .hello(let hello) = try decodeRequest(.hello, payload, arena: arena) else {
+            Issue.record("not a hello")
+            return
+        }
+        #expect(hello.features.count == count)
+        #expect(arena.spentBytes <= self.budget(payload))
+    }
+
+    @Test func garbageForEveryMethodNeverTraps() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        print("garbageForEveryMethodNeverTraps: seed \(seed)")
+        var random = SeededGenerator(seed: seed)
+        let arena = Arena()
+        for method in Wire.Method.allCases {
+            for _ in 0..<3000 {
+                let count = Int.random(in: 0...80, using: &random)
+                let payload = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+                self.decodeEverything(method, payload, arena: arena, seed: seed)
+            }
+        }
+    }
+
+    @Test func goodBytesWithAFewChangedNeverTrap() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        print("goodBytesWithAFewChangedNeverTrap: seed \(seed)")
+        var random = SeededGenerator(seed: seed)
+        let arena = Arena()
+        let requests = try Samples.requests.map { request in
+            (request.method, encoded { request.encode(into: &$0) })
+        }
+        let replies = Samples.replies.map { method, reply in
+            (method, encoded { reply.encode(into: &$0) })
+        }
+        for (method, good) in requests + replies where !good.isEmpty {
+            for _ in 0..<1000 {
+                var payload = good
+                for _ in 0..<Int.random(in: 1...4, using: &random) {
+                    let index = payload.indices.randomElement(using: &random) ?? 0
+                    switch Int.random(in: 0..<3, using: &random) {
+                    case 0: payload[index] = UInt8.random(in: 0...255, using: &random)
+                    case 1: payload.insert(0xFF, at: index)
+                    default: payload.removeSubrange(index...)
+                    }
+                    if payload.isEmpty { break }
+                }
+                self.decodeEverything(method, payload, arena: arena, seed: seed)
+            }
+        }
+    }
+
+    /// As a request, a reply, a delivery and a failure; each may succeed or throw a `Failure`.
+    private func decodeEverything(
+        _ method: Wire.Method, _ payload: [UInt8], arena: Arena, seed: UInt64
+    ) {
+        do {
+            _ = try decodeRequest(method, payload, arena: arena)
+        } catch {
+            #expect((error as? Failure)?.code == .invalidArgument, "seed \(seed)")
+        }
+        do {
+            _ = try decodeReply(method, payload, arena: arena)
+        } catch {
+            #expect((error as? Failure)?.code == .invalidArgument, "seed \(seed)")
+        }
+        do {
+            _ = try payload.withUnsafeBytes { try Delivery.summary($0) }
+        } catch {
+            #expect((error as? Failure)?.code == .invalidArgument, "seed \(seed)")
+        }
+        _ = payload.withUnsafeBytes {
+            FailureMessage.decode(code: method.rawValue, payload: $0, arena: arena)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Core
+import Testing
+import Wire
+
+@Suite struct PublishTests {
+    @Test func eventsFromValuesAndEncodedEventsAreTheSameBytes() throws {
+        let request = try Samples.publishRequest
+        var head = request
+        head.events = EncodedEvents()
+        let encodedEvents = encoded { request.encode(into: &$0) }
+        #expect(encoded { head.encode(with: Samples.events, into: &$0) } == encodedEvents)
+    }
+
+    @Test func theServersRecordsAreThoseOfTheLog() throws {
+        let request = try Samples.publishRequest
+        let payload = encoded { request.encode(into: &$0) }
+        guard case .publish(let decoded) = try decodeRequest(.publish, payload) else {
+            Issue.record("not a publish")
+            return
+        }
+        #expect(decoded.events.bytes == request.events.bytes)
+        #expect(decoded.events.starts == request.events.starts)
+        #expect(decoded.events.bytes.first == EventRecord.tag)
+        #expect(decoded.events.count == 3)
+    }
+
+    @Test func positionAndTimeInARequestAreIgnored() throws {
+        let event: [UInt8] =
+            [0x22, 21, 0x09, 9, 9, 9, 9, 9, 9, 9, 9, 0x11, 8, 8, 8, 8, 8, 8, 8, 8]
+            + [0x1A, 1, 0x6B]
+        var events = EncodedEvents()
+        try events.append(Event(key: bytes("k")), eventBytesMax: eventBytesMax)
+        #expect(
+            try decodeRequest(.publish, event) == .publish(PublishRequest(events: events)))
+    }
+
+    @Test func anEventThatBreaksARuleRefusesTheWholeRequest() throws {
+        let tooManyHeaders = [Header](
+            repeating: Header(name: [1], value: []), count: Limits.eventHeadersMax + 1)
+        let bad = [
+            Event(key: []), Event(key: bytes("a..b")), Event(key: .init(repeating: 97, count: 256)),
+            Event(key: bytes("k"), id: .init(repeating: 1, count: 65)),
+            Event(key: bytes("k"), contentType: .init(repeating: 1, count: 256)),
+            Event(key: bytes("k"), headers: tooManyHeaders),
+            Event(key: bytes("k"), headers: [Header(name: [], value: [1])]),
+            Event(key: bytes("k"), payload: .init(repeating: 1, count: eventBytesMax)),
+        ]
+        for event in bad {
+            let good = Event(key: bytes("good"))
+            let payload = encoded {
+                PublishRequest().encode(with: [good, event, good], into: &$0)
+            }
+            let failure = #expect(throws: Failure.self) { try decodeRequest(.publish, payload) }
+            #expect(failure?.code == .invalidArgument)
+        }
+    }
+
+    @Test func aFullFrameOfOrdinaryEventsFitsTheBudget() throws {
+        let event = Event(key: bytes("order.created"), payload: .init(repeating: 5, count: 20))
+        let payload = encoded {
+            PublishRequest().encode(
+                with: repeatElement(event, count: (1 << 20) / 39), into: &$0)
+        }
+        #expect(payload.count > 1 << 19 && payload.count <= 1 << 20)
+        guard case .publish(let decoded) = try decodeRequest(.publish, payload) else {
+            Issue.record("not a publish")
+            return
+        }
+        #expect(decoded.events.count == (1 << 20) / 39)
+    }
+
+    @Test func aThousandSmallEventsFitTheBudget() throws {
+        let event = Event(key: bytes("order.ok"), payload: bytes("01042042"))
+        let payload = encoded {
+            PublishRequest().encode(with: repeatElement(event, count: 1000), into: &$0)
+        }
+        guard case .publish(let decoded) = try decodeRequest(.publish, payload) else {
+            Issue.record("not a publish")
+            return
+        }
+        #expect(decoded.events.count == 1000)
+    }
+}
