@@ -1,4 +1,88 @@
+import Core
+import Diagnostics
+import Net
+import Synchronization
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// sysexits(3).
+enum ExitCode {
+    static let ok: Int32 = 0
+    static let usage: Int32 = 64
+    static let unavailable: Int32 = 69
+    static let software: Int32 = 70
+    static let temporaryFailure: Int32 = 75
+    static let configuration: Int32 = 78
+
+    static func of(_ failure: Failure) -> Int32 {
+        switch failure.code {
+        case .invalidArgument: Self.usage
+        case .failedPrecondition, .alreadyExists, .permissionDenied: Self.configuration
+        case .unavailable, .cancelled: Self.unavailable
+        case .ok, .deadlineExceeded, .notFound, .resourceExhausted, .aborted, .outOfRange,
+            .unimplemented,
+            .internal, .unauthenticated, .stopped, .takenOver, .positionLost, .draining,
+            .frameTooLarge,
+            .tooSlow, .paused:
+            Self.software
+        }
+    }
+}
+
 @main
 struct Main {
-    static func main() {}
+    static func main() {
+        do throws(Failure) {
+            let invocation = try Invocation(
+                arguments: Array(CommandLine.arguments.dropFirst()), environment: Self.environment()
+            )
+            switch invocation {
+            case .help: print(Invocation.helpText)
+            case .version: print("dormoused \(Version.text)")
+            case .run(let options): try Self.run(options)
+            }
+        } catch {
+            Self.complain(error)
+            exit(ExitCode.of(error))
+        }
+    }
+
+    private static func run(_ options: Options) throws(Failure) {
+        let logger = Logger(threshold: LogLevel(name: options.logLevel) ?? .info)
+        let loop = try EventLoop()
+        let daemon = Daemon(options, on: loop, logger: logger)
+        let code = Mutex(ExitCode.ok)
+        Task(executorPreference: loop) {
+            do throws(Failure) {
+                try await daemon.run()
+            } catch {
+                Self.complain(error)
+                code.withLock { $0 = ExitCode.of(error) }
+            }
+            loop.stop()
+        }
+        loop.run()
+        loop.close()
+        exit(code.withLock { $0 })
+    }
+
+    private static func complain(_ failure: Failure) {
+        let text = Array("dormoused: \(failure.description)\n".utf8)
+        _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    private static func environment() -> [String: String] {
+        var variables: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let parts = String(cString: text).split(separator: "=", maxSplits: 1)
+            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+            entry += 1
+        }
+        return variables
+    }
 }

@@ -1,7 +1,7 @@
 #if canImport(Darwin)
-import Darwin
+    import Darwin
 #else
-import Glibc
+    import Glibc
 #endif
 
 /// How an entry becomes one line.
@@ -16,7 +16,8 @@ package enum LogFormat: Hashable, Sendable {
 
     /// One line, with its newline at the end and no other.
     func line(
-        _ level: LogLevel, _ text: String, _ fields: KeyValuePairs<LogKey, any CustomStringConvertible>,
+        _ level: LogLevel, _ text: String,
+        _ fields: KeyValuePairs<LogKey, any CustomStringConvertible>,
         secondsSince1970 seconds: Int, milliseconds: Int
     ) -> String {
         var line: String

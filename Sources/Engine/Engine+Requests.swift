@@ -173,5 +173,6 @@ extension Engine {
             self.logger.warning("the store does not answer", [.error: failure.description])
         }
         self.storeFailure = failure
+        self.storeFailedHook()
     }
 }

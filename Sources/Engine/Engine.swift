@@ -30,6 +30,8 @@ package actor Engine {
     let store: any StateStore
     let logger: Logger
     let owner: OwnerID
+    /// Told whenever the store did not answer: a private Postgres may have to be started again.
+    let storeFailedHook: @Sendable () -> Void
     nonisolated let version: String
 
     let arena = Arena()
@@ -62,7 +64,8 @@ package actor Engine {
 
     package init(
         executor: any SerialExecutor, host: any Host, log: any EventLog, store: any StateStore,
-        limits: Limits, owner: OwnerID, version: String, logger: Logger
+        limits: Limits, owner: OwnerID, version: String, logger: Logger,
+        storeFailed: @escaping @Sendable () -> Void = {}
     ) {
         self.executor = executor
         self.host = host
@@ -72,6 +75,7 @@ package actor Engine {
         self.owner = owner
         self.version = version
         self.logger = logger
+        self.storeFailedHook = storeFailed
         self.manager = ReceiverManager(store: store, limits: limits)
         self.pages = ReplayPages(budget: limits.replayBytes)
         self.pageRequests = BoundedChannel(capacity: 2 * limits.replayReaders)

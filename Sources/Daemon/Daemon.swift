@@ -1,0 +1,213 @@
+import Channels
+import Core
+import Diagnostics
+import Engine
+import Net
+import Store
+import Wire
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// The wiring: a private or a given Postgres, the engine over it, listeners in front of it,
+/// signals.
+///
+/// Everything here runs on the event loop's thread, which is the main thread.
+actor Daemon {
+    private nonisolated let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
+
+    private let options: Options
+    private let logger: Logger
+    private let postgresFailed = Signal()
+    private let stopRequested = Signal()
+    private var engine: Engine?
+    private var listeners: [Listener] = []
+    private var signals: Signals?
+    private var isStopping = false
+    private var deadline: Alarm?
+
+    init(_ options: Options, on loop: EventLoop, logger: Logger) {
+        self.options = options
+        self.loop = loop
+        self.logger = logger
+    }
+
+    /// Runs until SIGTERM or SIGINT. Throws what made it impossible to start.
+    func run() async throws(Failure) {
+        try self.checkAddresses()
+        try self.watchSignals()
+        let postgres: PrivatePostgres?
+        let conninfo: String
+        if let database = self.options.database {
+            postgres = nil
+            conninfo = database
+        } else {
+            let made = PrivatePostgres(data: self.options.data) { [logger] in logger.info($0) }
+            let address = try await made.ensureRunning()
+            postgres = made
+            conninfo = address.conninfo
+            self.say("events are in Postgres; look into it with:  \(address.psql)")
+        }
+        let settings = try ConnectionSettings(conninfo, unsafeNoFsync: self.options.unsafeNoFsync)
+        let store = PostgresStore(settings, limits: self.options.limits) { [logger] in
+            logger.warning($0)
+        }
+        let outcome = await self.serve(from: store, postgres)
+        self.signals?.close()
+        await store.close()
+        if let postgres { await self.stop(postgres) }
+        try outcome.get()
+    }
+
+    private enum Event: Sendable {
+        case stopRequested
+        case engineEnded(Result<Void, Failure>)
+        case keeperEnded
+    }
+
+    private func serve(
+        from store: PostgresStore, _ postgres: PrivatePostgres?
+    ) async -> Result<Void, Failure> {
+        await withTaskGroup(of: Event.self) { group in
+            group.addTask { await self.keepRunning(postgres) }
+            group.addTask { .engineEnded(await self.runEngine(over: store)) }
+            group.addTask {
+                _ = await self.stopRequested.wait()
+                return .stopRequested
+            }
+            var outcome = Result<Void, Failure>.success(())
+            for await event in group {
+                switch event {
+                case .keeperEnded:
+                    break
+                case .stopRequested:
+                    // Before the engine runs, nothing was promised to anybody: waiting for the
+                    // database may simply end.
+                    if self.engine == nil { group.cancelAll() }
+                case .engineEnded(let result):
+                    outcome = self.isStopping ? .success(()) : result
+                    self.postgresFailed.close()
+                    self.stopRequested.close()
+                }
+            }
+            return outcome
+        }
+    }
+
+    private func runEngine(over store: PostgresStore) async -> Result<Void, Failure> {
+        do throws(Failure) {
+            try await store.start()
+            guard !self.isStopping else { return .success(()) }
+            let failed = self.postgresFailed
+            let box = EngineBox()
+            let host = LoopHost(self.loop) { box.engine?.assumeIsolated { $0.alarm() } }
+            let engine = Engine(
+                executor: self.loop, host: host, log: store.log, store: store.state,
+                limits: self.options.limits, owner: OwnerID(rawValue: .random(in: 1...Int64.max)),
+                version: Version.text, logger: self.logger, storeFailed: { failed.signal() })
+            box.engine = engine
+            self.engine = engine
+            try await engine.run { () async throws(Failure) in try await self.listen(for: engine) }
+            return .success(())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// A private Postgres that dies is started again.
+    private func keepRunning(_ postgres: PrivatePostgres?) async -> Event {
+        while await self.postgresFailed.wait() {
+            guard let postgres, !self.isStopping else { continue }
+            do throws(Failure) {
+                try await postgres.ensureRunning()
+            } catch {
+                self.logger.error(
+                    "the private Postgres cannot be started; trying again",
+                    [.error: error.description])
+            }
+        }
+        return .keeperEnded
+    }
+
+    private func stop(_ postgres: PrivatePostgres) async {
+        do throws(Failure) {
+            try await postgres.stop()
+        } catch {
+            self.logger.error("the private Postgres did not stop", [.error: error.description])
+        }
+        postgres.close()
+    }
+
+    // MARK: Listening
+
+    /// Without TLS and principals, strangers must not reach us by accident.
+    private func checkAddresses() throws(Failure) {
+        guard !self.options.insecure else { return }
+        for text in self.options.listen {
+            guard case .tcp(let host, _) = try ListenAddress(parsing: text) else { continue }
+            if host == "localhost" || host == "::1" || host.hasPrefix("127.") { continue }
+            throw Failure(
+                .invalidArgument,
+                "--listen \(text) is reachable from elsewhere, and there is neither TLS nor a check of who connects yet; "
+                    + "listen on 127.0.0.1 or a unix socket, or add --insecure on a network that you trust"
+            )
+        }
+    }
+
+    private func listen(for engine: Engine) throws(Failure) {
+        guard !self.isStopping else { return engine.assumeIsolated { $0.drain() } }
+        let handler = EngineListenerHandler(engine)
+        for text in self.options.listen + self.options.unix.map({ "unix:\($0)" }) {
+            let listener = try Listener(
+                on: self.loop, at: ListenAddress(parsing: text), logger: self.logger,
+                handler: handler)
+            self.listeners.append(listener)
+            self.say("listening on \(listener.address)")
+        }
+        if let port = self.listeners.first(where: { $0.port != 0 })?.port {
+            self.say(
+                "try:  dormouse --url dormouse://127.0.0.1:\(port) publish hello.world 'good morning'"
+            )
+        }
+    }
+
+    // MARK: Stopping
+
+    private func watchSignals() throws(Failure) {
+        self.signals = try Signals(on: self.loop, watching: [SIGTERM, SIGINT]) { signal in
+            self.assumeIsolated { $0.signalled(signal) }
+        }
+    }
+
+    private func signalled(_ signal: Int32) {
+        guard !self.isStopping else {
+            self.logger.warning("stopped at once by a second signal", [.signal: "\(signal)"])
+            exit(ExitCode.temporaryFailure)
+        }
+        self.isStopping = true
+        self.stopRequested.signal()
+        for listener in self.listeners { listener.stop() }
+        self.engine?.assumeIsolated { $0.drain() }
+        // The engine ends within its own deadline; a store that hangs must not keep us longer.
+        let milliseconds = self.options.limits.drainMillisecondsMax + 10_000
+        self.deadline = Alarm(on: self.loop) { exit(ExitCode.temporaryFailure) }
+        self.deadline?.set(at: self.loop.now().advanced(byMilliseconds: milliseconds))
+    }
+
+    /// For the person who started us; everything else goes to the log.
+    private func say(_ text: String) {
+        print(text)
+        fflush(nil)
+    }
+}
+
+/// The host needs the engine and the engine needs the host.
+///
+/// `@unchecked Sendable`: written once before the engine runs, read on the loop's thread.
+private final class EngineBox: @unchecked Sendable {
+    var engine: Engine?
+}

@@ -1,0 +1,135 @@
+import CLibPQ
+import Core
+
+// 1. Everything here runs on the writer's thread, which waits in one place: `poll` on the wake-up
+//    and on the socket.
+// 2. At most `inFlightMax` statements are under way. Each is followed by a sync, so each is a
+//    transaction of its own; they take effect in the order of sending, on one connection.
+// 3. A request is finished at its sync and not before: only then has its COMMIT returned.
+// 4. When the connection is lost, everything that is waiting fails with it. It is made anew for the
+//    next request; nothing here retries, since only the engine knows whether it may.
+
+/// The body of the writer's thread.
+final class AppendLoop {
+    private struct InFlight {
+        let request: WriterRequest
+        var result: PostgresResult?
+        var failure: Failure?
+    }
+
+    /// The second statement hides the round trip of the first.
+    private static let inFlightMax = 2
+    /// Without any answer for this long the connection counts as lost. Above every timeout that the
+    /// server itself keeps to (`statement_timeout`).
+    private static let answerMillisecondsMax: Int32 = 40_000
+
+    private let settings: ConnectionSettings
+    private let writer: AppendWriter
+    private let wakeUp: Int32
+    private var connection: PostgresConnection?
+    private var waiting: [WriterRequest] = []
+    private var inFlight: [InFlight] = []
+    private var hasOutput = false
+
+    init(settings: ConnectionSettings, writer: AppendWriter, wakeUp: Int32) {
+        self.settings = settings
+        self.writer = writer
+        self.wakeUp = wakeUp
+    }
+
+    func run() {
+        while true {
+            let (requests, isClosed) = self.writer.takeRequests()
+            self.waiting += requests
+            do throws(Failure) {
+                try self.sendWaiting()
+                if isClosed, self.inFlight.isEmpty, self.waiting.isEmpty { return }
+                try self.waitAndReceive()
+            } catch {
+                self.lose(error)
+            }
+        }
+    }
+
+    private func sendWaiting() throws(Failure) {
+        while self.inFlight.count < Self.inFlightMax, let request = self.waiting.first {
+            let connection = try self.connected()
+            self.waiting.removeFirst()
+            self.inFlight.append(InFlight(request: request))
+            try connection.send(request.statement, request.parameters)
+            self.hasOutput = try connection.flush()
+        }
+    }
+
+    private func connected() throws(Failure) -> PostgresConnection {
+        if let connection = self.connection { return connection }
+        let connection = try PostgresConnection(self.settings)
+        // The statements have one good plan each; planning them again for every set of values costs
+        // more than it finds.
+        try connection.execute("SET plan_cache_mode = force_generic_plan")
+        for statement in AppendStatements.all { try connection.prepare(statement) }
+        try connection.enterPipeline()
+        self.connection = connection
+        self.hasOutput = false
+        return connection
+    }
+
+    private func waitAndReceive() throws(Failure) {
+        var descriptors = [pollfd(fd: self.wakeUp, events: Int16(POLLIN), revents: 0)]
+        if let connection = self.connection {
+            let events = POLLIN | (self.hasOutput ? POLLOUT : 0)
+            descriptors.append(pollfd(fd: try connection.socket, events: Int16(events), revents: 0))
+        }
+        let timeout = self.inFlight.isEmpty ? -1 : Self.answerMillisecondsMax
+        let ready = poll(&descriptors, nfds_t(descriptors.count), timeout)
+        // Below zero: interrupted by a signal; look again.
+        guard ready >= 0 else { return }
+        guard ready > 0 else { throw .databaseAway("the server did not answer in time") }
+        if descriptors[0].revents != 0 { dormouse_wakeup_clear(self.wakeUp) }
+        guard let connection = self.connection, descriptors[1].revents != 0 else { return }
+        if self.hasOutput { self.hasOutput = try connection.flush() }
+        // What has arrived is worth reading also when the connection ends right after it.
+        var loss: Failure?
+        do throws(Failure) { try connection.consume() } catch { loss = error }
+        try self.receive(connection)
+        if let loss { throw loss }
+    }
+
+    private func receive(_ connection: PostgresConnection) throws(Failure) {
+        while !self.inFlight.isEmpty {
+            switch try connection.nextEvent() {
+            case .result(let result): self.inFlight[0].result = result
+            case .failed(let failure):
+                if self.inFlight[0].failure == nil { self.inFlight[0].failure = failure }
+            case .synced: self.finishFirst(connection)
+            case .busy: return
+            }
+        }
+    }
+
+    private func finishFirst(_ connection: PostgresConnection) {
+        let first = self.inFlight.removeFirst()
+        let isNotReplicated = connection.takeNotReplicated()
+        if let failure = first.failure {
+            first.request.fail(failure)
+        } else if isNotReplicated {
+            first.request.fail(.databaseAway("the commit was not replicated"))
+        } else if let result = first.result {
+            first.request.finish(result)
+        } else {
+            first.request.fail(.databaseAway("the statement had no result"))
+        }
+    }
+
+    /// Drops the connection; whatever is under way may or may not take effect.
+    private func lose(_ failure: Failure) {
+        self.connection = nil
+        self.hasOutput = false
+        let failed = self.inFlight
+        let unsent = self.waiting
+        self.inFlight = []
+        self.waiting = []
+        for entry in failed { entry.request.fail(entry.failure ?? failure) }
+        for request in unsent { request.fail(failure) }
+    }
+}

@@ -1,0 +1,49 @@
+import CLibPQ
+package import Core
+
+/// Where the database is: a libpq URI or keywords, with our defaults for what it does not say.
+package struct ConnectionSettings: Sendable {
+    /// In the order in which libpq takes them: of equal keywords, the last one counts.
+    let keywords: [(name: String, value: String)]
+    /// Work even where a crash of the database may lose what it confirmed.
+    let allowsLoss: Bool
+
+    /// Throws `invalidArgument` when libpq cannot read `conninfo`. The text is never repeated in
+    /// the message: it may hold a password.
+    package init(_ conninfo: String, unsafeNoFsync: Bool = false) throws(Failure) {
+        var problem: UnsafeMutablePointer<CChar>?
+        guard let options = PQconninfoParse(conninfo, &problem) else {
+            let text = problem.map { String(cString: $0) } ?? ""
+            PQfreemem(problem)
+            throw Failure(
+                .invalidArgument,
+                "the database address cannot be read; expected a libpq URI "
+                    + "(postgresql://user@host/database) or keywords (host=… dbname=…)",
+                underlying: text)
+        }
+        defer { PQconninfoFree(options) }
+        var given: [(name: String, value: String)] = []
+        var option = options
+        while let name = option.pointee.keyword {
+            if let value = option.pointee.val {
+                given.append((String(cString: name), String(cString: value)))
+            }
+            option += 1
+        }
+        self.keywords = Self.defaults + given
+        self.allowsLoss = unsafeNoFsync
+    }
+
+    /// A dead peer is noticed within about 15 s, an absent one within 5 s.
+    private static let defaults: [(name: String, value: String)] = [
+        ("application_name", "dormoused"),
+        ("connect_timeout", "5"),
+        ("keepalives", "1"),
+        ("keepalives_idle", "10"),
+        ("keepalives_interval", "2"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "15000"),
+        ("target_session_attrs", "read-write"),
+        ("client_encoding", "UTF8"),
+    ]
+}

@@ -1,0 +1,52 @@
+import Core
+
+/// A connection that is made when it is needed and replaced when it is broken.
+final class ReconnectingConnection {
+    private let settings: ConnectionSettings
+    private var connection: PostgresConnection?
+
+    init(_ settings: ConnectionSettings) {
+        self.settings = settings
+    }
+
+    /// Runs `body`, which may run twice: a second time when the connection turned out to be broken, which an idle one
+    /// only shows when it is used.
+    func perform<Result>(_ body: (PostgresConnection) throws(Failure) -> Result) throws(Failure)
+        -> Result
+    {
+        let wasConnected = self.connection != nil
+        let connection = try self.connected()
+        do throws(Failure) {
+            return try body(connection)
+        } catch {
+            guard connection.isBroken else { throw error }
+            self.connection = nil
+            guard wasConnected else { throw error }
+        }
+        return try self.performOnce(body)
+    }
+
+    /// Runs `body` once, for what may not run twice.
+    func performOnce<Result>(_ body: (PostgresConnection) throws(Failure) -> Result)
+        throws(Failure) -> Result
+    {
+        let connection = try self.connected()
+        do throws(Failure) {
+            return try body(connection)
+        } catch {
+            if connection.isBroken { self.connection = nil }
+            throw error
+        }
+    }
+
+    func close() {
+        self.connection = nil
+    }
+
+    private func connected() throws(Failure) -> PostgresConnection {
+        if let connection = self.connection { return connection }
+        let connection = try PostgresConnection(self.settings)
+        self.connection = connection
+        return connection
+    }
+}

@@ -1,0 +1,113 @@
+/// The statements of `PostgresState`.
+enum StateStatements {
+    static let take = Statement(
+        name: "take",
+        sql: "UPDATE dormouse.exchange SET epoch = epoch + 1, owner = $1::bigint")
+
+    static let taken = Statement(
+        name: "taken",
+        sql: """
+            SELECT exchange_id, name, epoch, head,
+                coalesce((SELECT min(c.position) FROM dormouse.chunk c
+                    WHERE c.exchange_id = x.exchange_id), head + 1)
+            FROM dormouse.exchange x WHERE owner = $1::bigint ORDER BY exchange_id
+            """)
+
+    static let producers = Statement(
+        name: "producers",
+        sql: """
+            SELECT name, sequence, position FROM dormouse.producer
+            WHERE exchange_id = $1::bigint AND name > $2::text ORDER BY name LIMIT $3::bigint
+            """)
+
+    static let receivers = Statement(
+        name: "receivers",
+        sql: """
+            SELECT receiver_id, config_key FROM dormouse.receiver
+            WHERE exchange_id = $1::bigint AND receiver_id > $2::bigint
+            ORDER BY receiver_id LIMIT $3::bigint
+            """)
+
+    static let subscribers = Statement(
+        name: "subscribers",
+        sql: """
+            SELECT name, receiver_id, position, session_epoch, paused_until,
+                coalesce(pause_reason, '')
+            FROM dormouse.subscriber
+            WHERE exchange_id = $1::bigint AND name > $2::text ORDER BY name LIMIT $3::bigint
+            """)
+
+    static let incarnation = Statement(
+        name: "incarnation", sql: "SELECT incarnation FROM dormouse.server")
+
+    static let createExchange = Statement(
+        name: "create_exchange",
+        sql: """
+            INSERT INTO dormouse.exchange (name, epoch, owner) VALUES ($1::text, 1, $2::bigint)
+            ON CONFLICT (name) DO NOTHING RETURNING exchange_id, name, epoch, head, head + 1
+            """)
+
+    static let findReceiver = Statement(
+        name: "find_receiver",
+        sql: """
+            SELECT receiver_id FROM dormouse.receiver
+            WHERE exchange_id = $1::bigint AND sha256(config_key) = sha256($2::bytea)
+                AND config_key = $2::bytea
+            """)
+
+    /// Another server may make the same one at the same time: then its row is returned, which only
+    /// an update can do.
+    static let makeReceiver = Statement(
+        name: "make_receiver",
+        sql: """
+            INSERT INTO dormouse.receiver (exchange_id, config_key, config)
+            SELECT exchange_id, $2::bytea, $3::text::jsonb FROM dormouse.exchange
+            WHERE exchange_id = $1::bigint
+            ON CONFLICT (exchange_id, sha256(config_key)) DO UPDATE SET config = excluded.config
+            RETURNING receiver_id
+            """)
+
+    static let removeReceiver = Statement(
+        name: "remove_receiver",
+        sql: """
+            DELETE FROM dormouse.receiver
+            WHERE exchange_id = $1::bigint AND receiver_id = $2::bigint
+            """)
+
+    static let storeSubscriber = Statement(
+        name: "store_subscriber",
+        sql: """
+            INSERT INTO dormouse.subscriber AS s (exchange_id, name, receiver_id, position,
+                session_epoch, paused_until, pause_reason)
+            VALUES ($1::bigint, $2::text, $3::bigint, $4::bigint, $5::bigint, $6::timestamptz,
+                $7::text)
+            ON CONFLICT (exchange_id, name) DO UPDATE SET receiver_id = excluded.receiver_id,
+                position = excluded.position, session_epoch = excluded.session_epoch,
+                paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
+                seen_at = now()
+            WHERE s.session_epoch <= excluded.session_epoch
+            RETURNING 1
+            """)
+
+    static let removeSubscriber = Statement(
+        name: "remove_subscriber",
+        sql: "DELETE FROM dormouse.subscriber WHERE exchange_id = $1::bigint AND name = $2::text")
+
+    /// No lock on the exchange: a new owner gives its subscribers newer session epochs, so that
+    /// what slips through in the same instant still changes nothing of it.
+    static let savePositions = Statement(
+        name: "save_positions",
+        sql: """
+            WITH ours AS (
+                SELECT exchange_id FROM dormouse.exchange
+                WHERE exchange_id = $1::bigint AND epoch = $2::bigint),
+            saved AS (
+                UPDATE dormouse.subscriber s
+                SET position = n.position, session_epoch = n.session_epoch, seen_at = now()
+                FROM ours, unnest($3::text[], $4::bigint[], $5::bigint[])
+                    AS n (name, position, session_epoch)
+                WHERE s.exchange_id = ours.exchange_id AND s.name = n.name
+                    AND (n.session_epoch, n.position) > (s.session_epoch, s.position))
+            SELECT exchange_id FROM ours
+            """)
+}
