@@ -50,7 +50,7 @@ install: ## copy what `make build` built to $(DESTDIR)$(PREFIX)
 .PHONY: bench
 bench: build ## build and run the benchmarks; ARGS are passed on
 	@$(SWIFT) build $(RELEASE) --product dormouse-bench
-	@DORMOUSE_BIN_DIR=$(BIN) $(BIN)/dormouse-bench $(ARGS)
+	@DORMOUSE_BIN_DIR=$(BIN) Benchmarks/run.sh $(ARGS)
 
 .PHONY: clean
 clean: ## remove everything that was built; the data in ./.dormouse stays

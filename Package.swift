@@ -46,10 +46,12 @@ let package = Package(
             name: "Daemon",
             dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store"],
             swiftSettings: strict),
+        .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(
-            name: "CommandLine", dependencies: ["Core", "Wire"], swiftSettings: strict),
+            name: "CommandLine", dependencies: ["Core", "Wire", "PlainClient"],
+            swiftSettings: strict),
         .executableTarget(
-            name: "Bench", dependencies: ["Core", "Wire", "CLibPQ"], path: "Benchmarks/Bench",
+            name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"], path: "Benchmarks/Bench",
             swiftSettings: strict),
 
         .testTarget(name: "CoreTests", dependencies: ["Core"], swiftSettings: strict),
@@ -66,6 +68,10 @@ let package = Package(
             dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Engine"],
             swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["Core", "Wire"], swiftSettings: strict),
+            name: "CommandLineTests",
+            dependencies: ["Core", "Wire", "PlainClient", "CommandLine"], swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["Core", "Wire", "PlainClient"],
+            swiftSettings: strict),
     ]
 )

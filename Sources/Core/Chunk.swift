@@ -100,7 +100,9 @@ package struct Chunk: Sendable {
     private static func scan(_ bytes: UnsafeRawBufferPointer, first: Position, count: Int)
         -> [UInt32]?
     {
-        guard count > 0, count <= bytes.count / 20, bytes.count < Int(UInt32.max) else {
+        guard first > .origin, count > 0, count <= bytes.count / 20,
+            bytes.count < Int(UInt32.max)
+        else {
             return nil
         }
         var starts: [UInt32] = []

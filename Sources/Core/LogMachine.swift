@@ -103,7 +103,8 @@ package struct LogMachine: ~Copyable {
         /// the batch failed.
         let firstSequences: [Name: UInt64]
         let bytes: Int
-        let arrived: Instant
+        /// When the oldest of those came whom `promises` will answer.
+        var arrived: Instant
         /// The store's answer has come, and it was not "committed".
         var isUnresolved = false
         /// Must be sent (again): after recovery.
@@ -132,7 +133,10 @@ package struct LogMachine: ~Copyable {
     private var pending: [Pending] = []
     private var batches: [Batch] = []
     private var producers: [Name: Producer] = [:]
+    /// Of the newest event that an append holds.
     private var planned: Position
+    /// Where the newest pending event will be.
+    private var reserved: Position
     private var lastTime: Timestamp = .zero
 
     package init(
@@ -142,6 +146,7 @@ package struct LogMachine: ~Copyable {
         self.head = head
         self.epoch = epoch
         self.planned = head
+        self.reserved = head
         self.configuration = configuration
     }
 
@@ -167,7 +172,8 @@ package struct LogMachine: ~Copyable {
         time: Timestamp
     ) -> PublishAction {
         if let failure = self.refusal(of: events) {
-            if let producer { self.hold(producer, at: sequence) }
+            // Nothing can resume at 0, which is refused always.
+            if let producer, sequence > 0 { self.hold(producer, at: sequence) }
             return self.enqueue(.refused(failure), ticket: ticket, now: now)
         }
         guard let producer else {
@@ -206,6 +212,7 @@ package struct LogMachine: ~Copyable {
                     + "\(self.configuration.pendingBytesMax); send again later, or raise --pending-bytes",
                 retryAfterMilliseconds: 100)
         }
+        if self.reserved.advanced(by: events.count) == nil { return Self.fullFailure }
         return nil
     }
 
@@ -213,7 +220,7 @@ package struct LogMachine: ~Copyable {
         _ events: EncodedEvents, producer name: Name, sequence: UInt64, time: Timestamp
     ) -> Result<Entry, Failure> {
         let (past, overflow) = sequence.addingReportingOverflow(UInt64(events.count))
-        guard sequence > 0, !overflow, past <= UInt64(Int64.max) else {
+        guard sequence > 0, !overflow, past - 1 <= UInt64(Int64.max) else {
             return .failure(
                 Failure(
                     .invalidArgument,
@@ -263,7 +270,11 @@ package struct LogMachine: ~Copyable {
         {
             return .answer(.failed(failure))
         }
-        if case .store(let events, _, _, _, _) = entry { self.pendingBytes += events.bytes.count }
+        if case .store(let events, let skipping, _, _, _) = entry {
+            self.pendingBytes += events.bytes.count
+            // `refusal` has looked that there are so many positions.
+            self.reserved = self.reserved.advanced(by: events.count - skipping) ?? .last
+        }
         self.pending.append(Pending(ticket: ticket, entry: entry, arrived: now))
         return .wait
     }
@@ -314,7 +325,7 @@ package struct LogMachine: ~Copyable {
         }
         self.pending.removeFirst(taken)
         let chunks = builder.finish()
-        guard !chunks.isEmpty else { return self.ride(sealed.promises) }
+        guard !chunks.isEmpty else { return self.ride(sealed.promises, arrived: oldest.arrived) }
         let append = Append(
             exchange: self.exchange, epoch: self.epoch, after: self.planned, chunks: chunks,
             producers: sealed.marks)
@@ -329,10 +340,13 @@ package struct LogMachine: ~Copyable {
 
     /// Answers without events of their own wait for the newest append, or are given at once when
     /// there is none.
-    private mutating func ride(_ promises: [(ticket: Ticket, promise: Promise)]) -> TakeAction {
+    private mutating func ride(
+        _ promises: [(ticket: Ticket, promise: Promise)], arrived: Instant
+    ) -> TakeAction {
         guard let newest = self.batches.indices.last else {
             return TakeAction(answers: self.kept(promises))
         }
+        if self.batches[newest].promises.isEmpty { self.batches[newest].arrived = arrived }
         self.batches[newest].promises += promises
         return TakeAction()
     }
@@ -353,8 +367,7 @@ package struct LogMachine: ~Copyable {
             switch entry {
             case .store(let events, let skipping, let producer, let sequence, let time):
                 guard let last = self.planned.advanced(by: events.count - skipping) else {
-                    self.promises.append((ticket, .answer(.failed(LogMachine.fullFailure))))
-                    return
+                    preconditionFailure("publish has looked that there are so many positions")
                 }
                 builder.append(events, skipping: skipping, at: time)
                 let first = self.planned.next
@@ -520,7 +533,8 @@ package struct LogMachine: ~Copyable {
     /// way stays so and may still be committed; what was not sent is dropped.
     package mutating func expire(now: Instant) -> [AnsweredTicket] {
         guard let deadline = self.deadline, deadline <= now else { return [] }
-        self.refusesPublishes = true
+        // With nothing under way no commit would ever end the refusing, and none is needed.
+        self.refusesPublishes = self.state == .recovering || !self.batches.isEmpty
         return self.failAll(Self.awayFailure, dropping: false)
     }
 
@@ -552,17 +566,19 @@ package struct LogMachine: ~Copyable {
     }
 
     private mutating func dropPending() {
+        var underWay: [Name: UInt64] = [:]
+        for mark in self.batches.lazy.flatMap(\.append.producers) {
+            underWay[mark.name] = max(underWay[mark.name] ?? 0, mark.sequence)
+        }
         for item in self.pending {
             guard case .store(let events, _, let producer, _, _) = item.entry else { continue }
             self.pendingBytes -= events.bytes.count
             guard let name = producer else { continue }
-            let underWay = self.batches.flatMap(\.append.producers).filter { $0.name == name }.map(
-                \.sequence
-            ).max()
             let stored = self.producers[name]?.stored ?? 0
-            self.producers[name]?.accepted = max(stored, underWay ?? 0)
+            self.producers[name]?.accepted = max(stored, underWay[name] ?? 0)
         }
         self.pending = []
+        self.reserved = self.planned
     }
 
     private func failed(_ item: Pending, _ failure: Failure) -> AnsweredTicket {

@@ -1,6 +1,8 @@
 /// What a subscriber is sent of one chunk: the matching events after a position, as far as its
 /// credit and a frame go.
 package struct Portion: Hashable, Sendable {
+    /// Where the portion begins: nothing up to here is in it.
+    package let after: Position
     /// Bytes of the chunk's block, neighbours joined, in order.
     package private(set) var ranges: [Range<Int>] = []
     package private(set) var events = 0
@@ -29,6 +31,7 @@ package struct Portion: Hashable, Sendable {
     package init(
         of chunk: Chunk, after: Position, upto end: Position, matches: Matches, allowance: Allowance
     ) {
+        self.after = after
         self.upto = min(end, chunk.last)
         let start = chunk.index(after: after)
         let stop = chunk.index(after: self.upto)

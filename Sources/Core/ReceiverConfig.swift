@@ -79,6 +79,17 @@ package struct ReceiverConfig: Hashable, Sendable {
     /// Reads what `canonicalBytes` wrote; anything else is a failure (`internal`: it came from our
     /// own table).
     package init(canonicalBytes: [UInt8]) throws(Failure) {
+        do throws(Failure) {
+            try self.init(reading: canonicalBytes)
+        } catch {
+            var damaged = CanonicalReader.damaged
+            damaged.underlying = error.message
+            throw damaged
+        }
+        guard self.canonicalBytes == canonicalBytes else { throw CanonicalReader.damaged }
+    }
+
+    private init(reading canonicalBytes: [UInt8]) throws(Failure) {
         var reader = CanonicalReader(bytes: canonicalBytes)
         guard try reader.byte() == 1 else { throw CanonicalReader.damaged }
         var patterns: [KeyPattern] = []

@@ -77,6 +77,7 @@ package struct SessionMachine: ~Copyable {
     package mutating func requestReceived(
         method: UInt16, isHello: Bool, stream: StreamID, isQuiet: Bool, publishBytes: Int
     ) -> RequestAction {
+        if self.state == .greeting || self.state == .closed { return .ignore }
         guard stream != .connection, self.requests[stream] == nil else {
             return .goAway(
                 Failure(
@@ -88,6 +89,9 @@ package struct SessionMachine: ~Copyable {
         case .introducing:
             guard isHello else {
                 return .goAway(Failure(.failedPrecondition, "the first request must be Hello"))
+            }
+            guard self.requests.isEmpty else {
+                return .refuse(Failure(.failedPrecondition, "Hello was already said"))
             }
         case .open:
             if isHello { return .refuse(Failure(.failedPrecondition, "Hello was already said")) }

@@ -91,6 +91,8 @@ package struct SubscriberMachine: Hashable, Sendable {
         package var scanned: Position
         package var creditEvents: Int
         package var creditBytes: Int
+        /// `upto` of the newest delivery that held events: what an acknowledgement is owed for.
+        package var owed = Position.origin
         /// Past this without an acknowledgement, the subscriber goes to sleep.
         package var acknowledgeBy: Instant?
         /// The newest delivery came from the log, not from the tail.
@@ -167,7 +169,8 @@ package struct SubscriberMachine: Hashable, Sendable {
             Awake(
                 consumer: consumer, settings: settings, announced: self.confirmed,
                 scanned: self.confirmed,
-                creditEvents: Int(settings.creditEvents), creditBytes: Int(settings.creditBytes)))
+                creditEvents: min(Int(settings.creditEvents), Int(Int32.max)),
+                creditBytes: min(Int(settings.creditBytes), Int(Int32.max))))
         self.since = now
         return WakeAction(
             replaced: replaced, after: self.confirmed, save: start == nil ? nil : self.save(name))
@@ -237,7 +240,7 @@ package struct SubscriberMachine: Hashable, Sendable {
         guard position > self.confirmed else { return .unchanged }
         self.acknowledged &+= position.distance(from: self.confirmed)
         self.confirmed = position
-        awake.acknowledgeBy = position < awake.announced ? awake.settings.deadline(from: now) : nil
+        awake.acknowledgeBy = position < awake.owed ? awake.settings.deadline(from: now) : nil
         self.state = .awake(awake)
         return .moved(self.save(name))
     }
@@ -287,7 +290,8 @@ package struct SubscriberMachine: Hashable, Sendable {
     package mutating func deliver(
         name: Name?, _ portion: Portion, fromLog: Bool, now: Instant
     ) -> DeliverAction {
-        guard case .awake(var awake) = self.state, portion.upto >= awake.scanned else {
+        // A portion that was cut for an earlier consumer would leave a hole before it.
+        guard case .awake(var awake) = self.state, portion.after == awake.scanned else {
             return DeliverAction(delivery: nil, save: nil)
         }
         awake.scanned = portion.upto
@@ -299,7 +303,14 @@ package struct SubscriberMachine: Hashable, Sendable {
         awake.creditEvents -= portion.events
         awake.creditBytes -= portion.cost
         self.delivered &+= UInt64(portion.events)
-        return self.announce(name, &awake, fromLog: fromLog, now: now)
+        awake.owed = portion.upto
+        if awake.settings.acknowledgement == .manual, awake.acknowledgeBy == nil {
+            awake.acknowledgeBy = awake.settings.deadline(from: now)
+        }
+        // What lies between `announced` and the portion's beginning matched nothing, so only the
+        // portion itself tells whether these events may have been sent before.
+        return self.announce(
+            name, &awake, fromLog: fromLog, redelivered: portion.after < self.seen)
     }
 
     /// Tells an idle consumer how far the log is: an empty delivery, when it is behind what was
@@ -308,15 +319,14 @@ package struct SubscriberMachine: Hashable, Sendable {
         guard case .awake(var awake) = self.state, awake.scanned > awake.announced else {
             return DeliverAction(delivery: nil, save: nil)
         }
-        return self.announce(name, &awake, fromLog: awake.isReplaying, now: now)
+        return self.announce(name, &awake, fromLog: awake.isReplaying, redelivered: false)
     }
 
     private mutating func announce(
-        _ name: Name?, _ awake: inout Awake, fromLog: Bool, now: Instant
+        _ name: Name?, _ awake: inout Awake, fromLog: Bool, redelivered: Bool
     ) -> DeliverAction {
         let delivery = Delivery(
-            after: awake.announced, upto: awake.scanned, replay: fromLog,
-            redelivered: awake.announced < self.seen)
+            after: awake.announced, upto: awake.scanned, replay: fromLog, redelivered: redelivered)
         awake.announced = awake.scanned
         self.seen = max(self.seen, awake.scanned)
         var save: PositionSave?
@@ -326,9 +336,7 @@ package struct SubscriberMachine: Hashable, Sendable {
             self.confirmed = awake.announced
             save = self.save(name)
         case .manual:
-            if awake.acknowledgeBy == nil {
-                awake.acknowledgeBy = awake.settings.deadline(from: now)
-            }
+            break
         }
         self.state = .awake(awake)
         return DeliverAction(delivery: delivery, save: save)

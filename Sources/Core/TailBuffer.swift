@@ -8,6 +8,11 @@ package struct TailBuffer {
     /// removal.
     private var start = 0
     package private(set) var bytes = 0
+    /// Stands where an evicted chunk was until the array is compacted, so that its block is freed at
+    /// once.
+    private static let evicted = Chunk(
+        first: .origin, last: .origin, firstAt: .zero, lastAt: .zero,
+        block: ByteBlock(count: 0) { _ in }, starts: [])
 
     package init() {}
 
@@ -25,6 +30,7 @@ package struct TailBuffer {
     package mutating func evict(to budget: Int) {
         while self.bytes > budget, self.chunksCount > 1 {
             self.bytes -= self.chunks[self.start].bytesCount
+            self.chunks[self.start] = Self.evicted
             self.start += 1
         }
         if self.start > 64, self.start * 2 > self.chunks.count {

@@ -28,7 +28,8 @@ package struct UnsavedPositions: Sendable {
         var batches: [Batch] = []
         for (exchange, byName) in self.positions.sorted(by: { $0.key < $1.key }) {
             let all = byName.values.sorted { $0.name < $1.name }
-            for start in stride(from: 0, to: all.count, by: max(1, limit)) {
+            let limit = max(1, limit)
+            for start in stride(from: 0, to: all.count, by: limit) {
                 batches.append(
                     Batch(
                         exchange: exchange,

@@ -122,7 +122,9 @@ package final class Connection: LoopHandle, @unchecked Sendable {
         }
         guard count > 0, self.state == .open else { return }
         self.lastReceived = self.loop.now()
-        self.handler?.received(UnsafeRawBufferPointer(start: base, count: count), on: self)
+        // The loop's thread lends its read buffer and touches it again after the handler returned.
+        nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(start: base, count: count)
+        self.handler?.received(bytes, on: self)
     }
 
     // MARK: End

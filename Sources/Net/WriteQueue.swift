@@ -125,7 +125,7 @@ struct WriteQueue {
         self.head = 0
         self.lastIsCopy = false
         self.segments.removeAll(keepingCapacity: self.segments.capacity <= 16)
-        if let copies = self.copies.take(), self.segments.isEmpty {
+        if let copies = self.copies.take() {
             spare.give(copies)
         }
     }

@@ -102,13 +102,13 @@ extension Schema {
                 finish := place + size;
                 published_at := timestamptz 'epoch' + interval '1 microsecond' * (
                     get_byte(bytes, place + 10)::bigint
-                    | get_byte(bytes, place + 11)::bigint << 8
-                    | get_byte(bytes, place + 12)::bigint << 16
-                    | get_byte(bytes, place + 13)::bigint << 24
-                    | get_byte(bytes, place + 14)::bigint << 32
-                    | get_byte(bytes, place + 15)::bigint << 40
-                    | get_byte(bytes, place + 16)::bigint << 48
-                    | get_byte(bytes, place + 17)::bigint << 56);
+                    | (get_byte(bytes, place + 11)::bigint << 8)
+                    | (get_byte(bytes, place + 12)::bigint << 16)
+                    | (get_byte(bytes, place + 13)::bigint << 24)
+                    | (get_byte(bytes, place + 14)::bigint << 32)
+                    | (get_byte(bytes, place + 15)::bigint << 40)
+                    | (get_byte(bytes, place + 16)::bigint << 48)
+                    | (get_byte(bytes, place + 17)::bigint << 56));
                 place := place + 18;
                 WHILE place < finish LOOP
                     tag := get_byte(bytes, place);

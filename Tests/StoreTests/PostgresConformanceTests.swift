@@ -1,0 +1,69 @@
+import Testing
+
+/// The ports' promises, kept by Postgres. Serialized: a test holds up to five of the cluster's
+/// connections.
+@Suite(.serialized) struct PostgresConformanceTests {
+    @Test func anAppendIsReadBack() async throws {
+        try await Conformance.anAppendIsReadBack(TestCluster.make)
+    }
+
+    @Test func anAppendElsewhereIsAConflict() async throws {
+        try await Conformance.anAppendElsewhereIsAConflict(TestCluster.make)
+    }
+
+    @Test func aSecondOwnerFencesTheFirst() async throws {
+        try await Conformance.aSecondOwnerFencesTheFirst(TestCluster.make)
+    }
+
+    @Test func appendsUnderWayTakeEffectInOrder() async throws {
+        try await Conformance.appendsUnderWayTakeEffectInOrder(TestCluster.make)
+    }
+
+    @Test func producersMoveWithTheirAppend() async throws {
+        try await Conformance.producersMoveWithTheirAppend(TestCluster.make)
+    }
+
+    @Test func aReadStartsInTheMiddleOfAChunk() async throws {
+        try await Conformance.aReadStartsInTheMiddleOfAChunk(TestCluster.make)
+    }
+
+    @Test func aPageHoldsWhatFits() async throws {
+        try await Conformance.aPageHoldsWhatFits(TestCluster.make)
+    }
+
+    @Test func timesLeadToPositions() async throws {
+        try await Conformance.timesLeadToPositions(TestCluster.make)
+    }
+
+    @Test func mergingKeepsEveryByte() async throws {
+        try await Conformance.mergingKeepsEveryByte(TestCluster.make)
+    }
+
+    @Test func retakingGivesAFinalHead() async throws {
+        try await Conformance.retakingGivesAFinalHead(TestCluster.make)
+    }
+
+    @Test func exchangesAreTakenInOrder() async throws {
+        try await Conformance.exchangesAreTakenInOrder(TestCluster.make)
+    }
+
+    @Test func theIncarnationStays() async throws {
+        try await Conformance.theIncarnationStays(TestCluster.make)
+    }
+
+    @Test func aConfigIsRegisteredOnce() async throws {
+        try await Conformance.aConfigIsRegisteredOnce(TestCluster.make)
+    }
+
+    @Test func subscribersAreStoredAndReplaced() async throws {
+        try await Conformance.subscribersAreStoredAndReplaced(TestCluster.make)
+    }
+
+    @Test func onlyNewerPositionsAreSaved() async throws {
+        try await Conformance.onlyNewerPositionsAreSaved(TestCluster.make)
+    }
+
+    @Test func tenThousandPositionsAreSavedAtOnce() async throws {
+        try await Conformance.tenThousandPositionsAreSavedAtOnce(TestCluster.make)
+    }
+}
