@@ -120,7 +120,7 @@ package struct SubscriberMachine: Hashable, Sendable {
     package init(createdAt position: Position, now: Timestamp) {
         self.state = .sleeping(.created)
         self.confirmed = position
-        self.epoch = SessionEpoch(rawValue: 0)
+        self.epoch = SessionEpoch(startingAt: now)
         self.seen = position
         self.since = now
     }
@@ -133,7 +133,7 @@ package struct SubscriberMachine: Hashable, Sendable {
     ) {
         self.state = .sleeping(.restored)
         self.confirmed = min(position, head)
-        self.epoch = epoch
+        self.epoch = max(epoch, SessionEpoch(startingAt: now))
         self.seen = head
         self.pause = pause
         self.since = now
@@ -359,6 +359,14 @@ package struct SubscriberMachine: Hashable, Sendable {
         change(&awake)
         self.state = .awake(awake)
         return true
+    }
+}
+
+extension SessionEpoch {
+    /// Where the epochs of a life begin: with the time, so that a save that is still under way from
+    /// an earlier life of the name, or from an earlier server, is older than everything of this one.
+    fileprivate init(startingAt now: Timestamp) {
+        self.init(rawValue: Int64(clamping: now.rawValue))
     }
 }
 

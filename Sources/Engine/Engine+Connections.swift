@@ -172,7 +172,7 @@ extension Engine {
             self.logger.info(
                 "closing a connection that takes no bytes",
                 [.peer: session.peer.address, .bytes: "\(session.peer.queuedBytes)"])
-            return session.peer.close()
+            return self.drop(session, "it took no bytes for \(self.limits.writeMillisecondsMax) ms")
         }
         // While we do not read, silence says nothing about the peer.
         let silence = session.isPaused ? 0 : now.milliseconds(since: session.lastHeard)
@@ -183,9 +183,16 @@ extension Engine {
         case .close(let reason):
             self.logger.info(
                 "closing a connection", [.peer: session.peer.address, .reason: reason])
-            return session.peer.close()
+            return self.drop(session, reason)
         }
         self.scheduleCheck(session)
+    }
+
+    /// Ends a connection that is of no use any more, without a word: nobody would hear it.
+    private func drop(_ session: Session, _ reason: String) {
+        _ = session.machine.close()
+        for subscriber in session.awake { self.putToSleep(subscriber, .connectionClosed(reason)) }
+        session.peer.close()
     }
 
     private func isStuck(_ session: Session, now: Instant) -> Bool {

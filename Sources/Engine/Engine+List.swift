@@ -28,6 +28,7 @@ extension Engine {
         let start = String(decoding: prefix, as: UTF8.self)
         var reply = ListReply()
         var bytes = 0
+        var waiting = WaitingTimes()
         for name in names[Self.index(in: names, after: after, from: start)...] {
             guard name.text.hasPrefix(start) else { break }
             guard reply.subscriptions.count < size, bytes < self.limits.frameBytesMax / 2 else {
@@ -37,7 +38,7 @@ extension Engine {
             guard let subscriber = exchange.subscribers[name] else { continue }
             var entry = self.describe(subscriber, name)
             entry.oldestWaitingAt = await self.oldestWaiting(
-                after: subscriber.machine.confirmed, exchange)
+                after: subscriber.machine.confirmed, exchange, &waiting)
             bytes +=
                 256 + entry.config.patterns.reduce(0) { $0 + $1.count + 4 }
                 + entry.config.headers.reduce(0) { $0 + $1.name.count + $1.value.count + 12 }
@@ -61,22 +62,34 @@ extension Engine {
         return low
     }
 
+    /// What one listing has found out; sleeping subscribers often share a position.
+    private struct WaitingTimes {
+        var known: [Position: UInt64] = [:]
+        var storeIsAway = false
+    }
+
     /// Publish time of the first event after `position`; 0 when there is none or the store is away.
-    private func oldestWaiting(after position: Position, _ exchange: Exchange) async -> UInt64 {
+    private func oldestWaiting(
+        after position: Position, _ exchange: Exchange, _ times: inout WaitingTimes
+    ) async -> UInt64 {
         guard position < exchange.head else { return 0 }
         if let chunk = exchange.tail.chunk(after: position) {
             return chunk.time(at: chunk.index(after: position)).rawValue
         }
+        if let known = times.known[position] { return known }
+        guard !times.storeIsAway else { return 0 }
         let id = exchange.id
         do throws(Failure) {
             let page = try await self.asking { () async throws(Failure) -> LogPage in
                 try await self.log.read(id, after: position, bytesMax: 1)
             }
-            guard let chunk = page.chunks.first else { return 0 }
-            return chunk.time(
-                at: min(chunk.count - 1, chunk.index(after: max(position, chunk.first.previous)))
-            ).rawValue
+            let time = page.chunks.first.map { chunk in
+                chunk.time(at: min(chunk.count - 1, chunk.index(after: position))).rawValue
+            }
+            times.known[position] = time ?? 0
+            return time ?? 0
         } catch {
+            times.storeIsAway = true
             return 0
         }
     }

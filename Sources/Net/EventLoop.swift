@@ -51,7 +51,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         var closed = false
     }
 
-    private let inbox = Mutex(Inbox())
+    private let inbox = Locked(Inbox())
     private let thread: Atomic<UInt>
     private let stopping = Atomic<Bool>(false)
 

@@ -56,6 +56,18 @@ import Testing
         #expect(log.commit(append) == [published(1, 1, 1), published(2, 0, 1, duplicates: 1)])
     }
 
+    @Test func anAnswerWithoutEventsWaitsForTheNewestAppend() throws {
+        let log = LogFixture(inFlight: 3)
+        try log.publish("a", producer: "p", sequence: 1)
+        let first = log.take()
+        try log.publish("b", producer: "p", sequence: 2)
+        let second = log.take()
+        try log.publish("a", producer: "p", sequence: 1)
+        #expect(log.takeWithAnswers().answers.isEmpty)
+        #expect(log.commit(first) == [published(1, 1, 1)])
+        #expect(log.commit(second) == [published(2, 2, 2), published(3, 0, 2, duplicates: 1)])
+    }
+
     @Test func aRetryOfEventsThatAreNotYetTakenIsADuplicateToo() throws {
         let log = LogFixture()
         try log.publish("a", producer: "p", sequence: 1)

@@ -14,7 +14,7 @@ func settings(
         acknowledgeWithinMilliseconds: within, lastSeen: Position(lastSeen))
 }
 
-let wall = Timestamp(rawValue: 1)
+let wall = Timestamp.zero
 
 extension SubscriberMachine {
     /// Wakes for consumer 1 unless told otherwise.

@@ -132,6 +132,32 @@ import Testing
         #expect(machine.seen == Position(4))
     }
 
+    @Test func aSubscriberMadeAnewIsNewerThanItsEarlierLife() throws {
+        var early = SubscriberMachine(createdAt: .origin, now: Timestamp(rawValue: 1_000))
+        for number in 0..<20 as Range<UInt64> { early.wake(by: consumer(number)) }
+        _ = try early.deliver(try chunk(keys: ["a", "b"]))
+        guard case .moved(let late?) = early.acknowledge(2, by: consumer(19)) else {
+            Issue.record("nothing to save")
+            return
+        }
+        // Forgotten, and made again under the same name, before that was stored.
+        var anew = SubscriberMachine(createdAt: .origin, now: Timestamp(rawValue: 2_000))
+        let first = try #require(anew.seek(name: try name("s"), to: .origin))
+        #expect(first.isNewer(than: late) && !late.isNewer(than: first))
+    }
+
+    @Test func aRestoredSubscriberIsNewerThanItsLifeWithAnEarlierServer() {
+        let stored = SessionEpoch(rawValue: 7)
+        let later = SubscriberMachine(
+            restored: .origin, epoch: stored, pause: nil, head: .origin,
+            now: Timestamp(rawValue: 2_000))
+        #expect(later.epoch == SessionEpoch(rawValue: 2_000))
+        let clockWentBack = SubscriberMachine(
+            restored: .origin, epoch: stored, pause: nil, head: .origin,
+            now: Timestamp(rawValue: 3))
+        #expect(clockWentBack.epoch == stored)
+    }
+
     @Test func everyReasonSaysSomething() {
         let reasons: [SleepReason] = [
             .restored, .created, .stopped, .cancelled, .connectionClosed("x"), .takenOver,

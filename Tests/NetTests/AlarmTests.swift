@@ -10,9 +10,9 @@ extension NetTests {
             let loop = thread.loop
             let fired = Mailbox<Instant>()
             let alarm = try thread.on { Alarm(on: loop) { fired.put(loop.now()) } }
-            for milliseconds in [0, 1, 2, 3, 5, 20] {
+            for microseconds: UInt64 in [0, 300, 600, 900, 1000, 1500, 1900, 2900, 5100, 20_000] {
                 let due = try thread.on {
-                    let due = loop.now().advanced(byMilliseconds: milliseconds)
+                    let due = Instant(rawValue: loop.now().rawValue + microseconds)
                     alarm.set(at: due)
                     #expect(alarm.instant == due)
                     return due

@@ -89,7 +89,7 @@ extension NetTests {
                 var total = 0
                 for _ in 0..<5000 {
                     let large = Int.random(in: 0..<20, using: &generator) == 0
-                    let most = large ? 20_000 : 700
+                    let most = large ? 100_000 : 700
                     let count = Int.random(in: 0...most, using: &generator)
                     let bytes = pattern(count + 20, from: total)
                     if Bool.random(using: &generator) {
