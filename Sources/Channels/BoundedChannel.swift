@@ -1,5 +1,3 @@
-import Synchronization
-
 // A queue between tasks that holds at most `capacity` elements.
 //
 // Invariants, under the lock:
@@ -41,12 +39,12 @@ package final class BoundedChannel<Element: Sendable>: Sendable {
     }
 
     package let capacity: Int
-    private let state: Mutex<State>
+    private let state: Lock<State>
 
     /// `capacity` is at least 1 (a smaller one is taken for 1).
     package init(capacity: Int) {
         self.capacity = max(1, capacity)
-        self.state = Mutex(State(elements: Ring(capacity: self.capacity)))
+        self.state = Lock(State(elements: Ring(capacity: self.capacity)))
     }
 
     /// Elements that are buffered; those whose senders still wait are not counted.

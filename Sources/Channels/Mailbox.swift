@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Takes elements without waiting and gives them out all at once, in order: the batch that forms by
 /// itself while its reader is busy. It has no bound of its own: whoever puts bounds what it puts
 /// (by credit, by bytes pending, by requests in flight).
@@ -20,7 +18,7 @@ package final class Mailbox<Element: Sendable>: Sendable {
         case wait(replacing: CheckedContinuation<[Element], Never>?)
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     package init() {}
 

@@ -50,3 +50,5 @@ struct Ring<Element> {
         self.head = 0
     }
 }
+
+extension Ring: Sendable where Element: Sendable {}

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// A coalescing wake-up for one waiter: any number of signals before a wait count as one.
 package final class Signal: Sendable {
     private struct State {
@@ -8,7 +6,7 @@ package final class Signal: Sendable {
         var waiter: CheckedContinuation<Bool, Never>?
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     package init() {}
 

@@ -97,6 +97,18 @@ package struct Limits: Hashable, Sendable {
 
     /// What is wrong with the relations between the limits, or nil.
     package var problem: String? {
+        let least = [
+            ("--heartbeat-ms", self.heartbeatMilliseconds),
+            ("--hello-ms", self.helloMillisecondsMax),
+            ("--write-ms", self.writeMillisecondsMax),
+            ("--appends-in-flight", self.appendsInFlightMax),
+            ("--chunk-bytes", self.chunkBytesMax), ("--append-bytes", self.appendBytesMax),
+            ("--requests", self.requestsMax), ("--replay-readers", self.replayReaders),
+            ("--page-bytes", self.pageBytesMax), ("--retry-min-ms", self.retryMillisecondsMin),
+        ]
+        if let (name, value) = least.first(where: { $0.1 < 1 }) {
+            return "\(name) is \(value); expected at least 1"
+        }
         if self.frameBytesMax < 16 << 10 || self.frameBytesMax > Self.frameBytesMaxMax {
             return
                 "--frame-bytes is \(self.frameBytesMax); expected 16384 to \(Self.frameBytesMaxMax)"

@@ -13,38 +13,10 @@
 //    they were.
 // 4. Answers are given in the order of arrival, failures included: a request that is refused waits
 //    for those before it.
-// 5. A producer's publish whose failure may be repaired by a retry holds the producer: later
-//    publishes, which may have been
-//    under way already, are refused until one comes at or before the failed sequence. Otherwise the retry would look like a
-//    duplicate, and its events would be lost.
+// 5. What is known of producers, and why a failed publish holds its producer: see `ProducerTable`.
 //
 // Invariants: head ≤ first in-flight `after`; in-flight appends are contiguous; a producer's stored
 // ≤ accepted.
-
-/// Which request a publish came from.
-package struct Ticket: Hashable, Sendable {
-    package let connection: ConnectionID
-    package let stream: StreamID
-
-    package init(connection: ConnectionID, stream: StreamID) {
-        self.connection = connection
-        self.stream = stream
-    }
-}
-
-/// What a publisher is told.
-package enum PublishAnswer: Hashable, Sendable {
-    /// `first` is the position of the first event that was new, 0 if none was.
-    case published(first: Position, last: Position, duplicates: UInt32)
-    /// The producer's newest stored sequence and its position, 0 = never seen.
-    case producer(sequence: UInt64, position: Position)
-    case failed(Failure)
-}
-
-package struct AnsweredTicket: Hashable, Sendable {
-    package let ticket: Ticket
-    package let answer: PublishAnswer
-}
 
 package struct LogMachine: ~Copyable {
     package enum State: Hashable, Sendable {
@@ -54,24 +26,6 @@ package struct LogMachine: ~Copyable {
         case recovering
         /// Another server owns the exchange: nothing will ever be written again by this one. Final.
         case lost
-    }
-
-    package struct Configuration: Hashable, Sendable {
-        package var pendingBytesMax: Int
-        package var chunkBytesMax: Int
-        package var appendBytesMax: Int
-        package var appendsInFlightMax: Int
-        package var producersMax: Int
-        package var publishWaitMilliseconds: Int
-
-        package init(_ limits: Limits) {
-            self.pendingBytesMax = limits.pendingBytesMax
-            self.chunkBytesMax = limits.chunkBytesMax
-            self.appendBytesMax = limits.appendBytesMax
-            self.appendsInFlightMax = limits.appendsInFlightMax
-            self.producersMax = limits.producersMax
-            self.publishWaitMilliseconds = limits.publishWaitMilliseconds
-        }
     }
 
     private enum Entry {
@@ -99,9 +53,6 @@ package struct LogMachine: ~Copyable {
     private struct Batch {
         var append: Append
         var promises: [(ticket: Ticket, promise: Promise)]
-        /// The first sequence of each producer in the batch: where it resumes when it was told that
-        /// the batch failed.
-        let firstSequences: [Name: UInt64]
         let bytes: Int
         /// When the oldest of those came whom `promises` will answer.
         var arrived: Instant
@@ -109,15 +60,6 @@ package struct LogMachine: ~Copyable {
         var isUnresolved = false
         /// Must be sent (again): after recovery.
         var isUnsent = false
-    }
-
-    private struct Producer {
-        var stored: UInt64 = 0
-        var storedAt: Position = .origin
-        /// Of the newest event that is stored, under way or pending.
-        var accepted: UInt64 = 0
-        /// The sequence of a publish that failed and may be tried again.
-        var resumeAt: UInt64?
     }
 
     package private(set) var state: State = .writing
@@ -132,29 +74,32 @@ package struct LogMachine: ~Copyable {
     private let configuration: Configuration
     private var pending: [Pending] = []
     private var batches: [Batch] = []
-    private var producers: [Name: Producer] = [:]
+    private var producers: ProducerTable
     /// Of the newest event that an append holds.
     private var planned: Position
     /// Where the newest pending event will be.
     private var reserved: Position
-    private var lastTime: Timestamp = .zero
+    private var lastTime: Timestamp
 
+    /// `lastAt` is the time of the newest stored event: the next one is not older.
     package init(
-        exchange: ExchangeID, head: Position, epoch: OwnerEpoch, configuration: Configuration
+        exchange: ExchangeID, head: Position, epoch: OwnerEpoch, lastAt: Timestamp = .zero,
+        configuration: Configuration
     ) {
         self.exchange = exchange
         self.head = head
         self.epoch = epoch
         self.planned = head
         self.reserved = head
+        self.lastTime = lastAt
         self.configuration = configuration
+        self.producers = ProducerTable(producersMax: configuration.producersMax)
     }
 
     // MARK: Restore
 
     package mutating func restored(_ mark: ProducerMark) {
-        self.producers[mark.name] = Producer(
-            stored: mark.sequence, storedAt: mark.position, accepted: mark.sequence)
+        self.producers.restore(mark)
     }
 
     // MARK: Publishing
@@ -171,20 +116,31 @@ package struct LogMachine: ~Copyable {
         _ events: EncodedEvents, producer: Name?, sequence: UInt64, ticket: Ticket, now: Instant,
         time: Timestamp
     ) -> PublishAction {
-        if let failure = self.refusal(of: events) {
-            // Nothing can resume at 0, which is refused always.
-            if let producer, sequence > 0 { self.hold(producer, at: sequence) }
+        if let producer, let failure = self.producers.refusal(producer, from: ticket.connection) {
             return self.enqueue(.refused(failure), ticket: ticket, now: now)
         }
-        guard let producer else {
-            let entry = Entry.store(
-                events: events, skipping: 0, producer: nil, sequence: 0, time: self.stamp(time))
-            return self.enqueue(entry, ticket: ticket, now: now)
+        if let failure = self.refusal(of: events) {
+            if let producer { self.producers.hold(producer, at: sequence) }
+            return self.enqueue(.refused(failure), ticket: ticket, now: now)
         }
-        switch self.entry(events, producer: producer, sequence: sequence, time: time) {
-        case .success(let entry): return self.enqueue(entry, ticket: ticket, now: now)
-        case .failure(let failure): return self.enqueue(.refused(failure), ticket: ticket, now: now)
+        var skipping = 0
+        if let producer {
+            switch self.producers.admit(
+                producer, sequence: sequence, count: events.count, from: ticket.connection)
+            {
+            case .failure(let failure):
+                return self.enqueue(.refused(failure), ticket: ticket, now: now)
+            case .success(let duplicates) where duplicates == events.count:
+                let entry = Entry.duplicate(producer: producer, count: UInt32(clamping: duplicates))
+                return self.enqueue(entry, ticket: ticket, now: now)
+            case .success(let duplicates):
+                skipping = duplicates
+            }
         }
+        let entry = Entry.store(
+            events: events, skipping: skipping, producer: producer, sequence: sequence,
+            time: self.stamp(time))
+        return self.enqueue(entry, ticket: ticket, now: now)
     }
 
     /// A request that was wrong by itself; its answer waits for those before it.
@@ -198,7 +154,9 @@ package struct LogMachine: ~Copyable {
     package mutating func askProducer(_ name: Name, ticket: Ticket, now: Instant) -> PublishAction {
         if case .lost = self.state { return .answer(.failed(Self.lostFailure)) }
         if self.refusesPublishes { return .answer(.failed(Self.awayFailure)) }
-        self.producers[name]?.resumeAt = nil
+        if let failure = self.producers.ask(name, from: ticket.connection) {
+            return self.enqueue(.refused(failure), ticket: ticket, now: now)
+        }
         return self.enqueue(.producer(name), ticket: ticket, now: now)
     }
 
@@ -214,48 +172,6 @@ package struct LogMachine: ~Copyable {
         }
         if self.reserved.advanced(by: events.count) == nil { return Self.fullFailure }
         return nil
-    }
-
-    private mutating func entry(
-        _ events: EncodedEvents, producer name: Name, sequence: UInt64, time: Timestamp
-    ) -> Result<Entry, Failure> {
-        let (past, overflow) = sequence.addingReportingOverflow(UInt64(events.count))
-        guard sequence > 0, !overflow, past - 1 <= UInt64(Int64.max) else {
-            return .failure(
-                Failure(
-                    .invalidArgument,
-                    "the sequence \(sequence) with \(events.count) events is out of bounds; expected 1 to "
-                        + "\(Int64.max) for the last of them"))
-        }
-        var producer = self.producers[name] ?? Producer()
-        if let resumeAt = producer.resumeAt, sequence > resumeAt {
-            return .failure(
-                Failure(
-                    .aborted,
-                    "an earlier publish of the producer \(name) failed; send again from sequence \(resumeAt), or ask "
-                        + "Producer and go on from there"))
-        }
-        guard self.producers[name] != nil || self.producers.count < self.configuration.producersMax
-        else {
-            return .failure(
-                Failure(
-                    .resourceExhausted,
-                    "the exchange already has \(self.producers.count) producers; use fewer names, or raise "
-                        + "--producers"))
-        }
-        let last = past - 1
-        let skipping =
-            producer.accepted < sequence ? 0 : Int(min(producer.accepted, last) - sequence + 1)
-        producer.resumeAt = nil
-        producer.accepted = max(producer.accepted, last)
-        self.producers[name] = producer
-        if skipping == events.count {
-            return .success(.duplicate(producer: name, count: UInt32(clamping: skipping)))
-        }
-        return .success(
-            .store(
-                events: events, skipping: skipping, producer: name, sequence: sequence,
-                time: self.stamp(time)))
     }
 
     /// Times never run backwards within an exchange, even when the clock does.
@@ -277,19 +193,6 @@ package struct LogMachine: ~Copyable {
         }
         self.pending.append(Pending(ticket: ticket, entry: entry, arrived: now))
         return .wait
-    }
-
-    private mutating func hold(_ name: Name, at sequence: UInt64) {
-        guard var producer = self.producers[name] else {
-            // Unknown producers are held too, or the rest of a pipeline would be stored before its
-            // beginning.
-            if self.producers.count < self.configuration.producersMax {
-                self.producers[name] = Producer(resumeAt: sequence)
-            }
-            return
-        }
-        producer.resumeAt = min(producer.resumeAt ?? sequence, sequence)
-        self.producers[name] = producer
     }
 
     // MARK: Writing
@@ -332,8 +235,7 @@ package struct LogMachine: ~Copyable {
         self.planned = append.last
         self.batches.append(
             Batch(
-                append: append, promises: sealed.promises, firstSequences: sealed.firstSequences,
-                bytes: sealed.bytes,
+                append: append, promises: sealed.promises, bytes: sealed.bytes,
                 arrived: oldest.arrived))
         return TakeAction(append: append)
     }
@@ -356,7 +258,6 @@ package struct LogMachine: ~Copyable {
         var promises: [(ticket: Ticket, promise: Promise)] = []
         var marks: [ProducerMark] = []
         var bytes = 0
-        private(set) var firstSequences: [Name: UInt64] = [:]
         private var markOfProducer: [Name: Int] = [:]
 
         init(planned: Position) {
@@ -381,8 +282,6 @@ package struct LogMachine: ~Copyable {
                                 first: first, last: last, duplicates: UInt32(clamping: skipping)))
                     ))
                 if let producer {
-                    self.firstSequences[producer] = min(
-                        self.firstSequences[producer] ?? sequence, sequence)
                     self.mark(
                         producer, sequence: sequence + UInt64(events.count) - 1, position: last)
                 }
@@ -493,10 +392,7 @@ package struct LogMachine: ~Copyable {
         for batch in self.batches[...index] {
             self.head = batch.append.last
             self.pendingBytes -= batch.bytes
-            for mark in batch.append.producers {
-                self.producers[mark.name, default: Producer()].stored = mark.sequence
-                self.producers[mark.name, default: Producer()].storedAt = mark.position
-            }
+            for mark in batch.append.producers { self.producers.committed(mark) }
             action.chunks += batch.append.chunks
             action.answers += self.kept(batch.promises)
         }
@@ -510,11 +406,11 @@ package struct LogMachine: ~Copyable {
             case .answer(let given):
                 answer = given
             case .duplicate(let name, let count):
-                let last = self.producers[name]?.storedAt ?? .origin
-                answer = .published(first: .origin, last: last, duplicates: count)
+                let stored = self.producers.stored(of: name)
+                answer = .published(first: .origin, last: stored.position, duplicates: count)
             case .producer(let name):
-                let producer = self.producers[name] ?? Producer()
-                answer = .producer(sequence: producer.stored, position: producer.storedAt)
+                let stored = self.producers.stored(of: name)
+                answer = .producer(sequence: stored.sequence, position: stored.position)
             }
             return AnsweredTicket(ticket: ticket, answer: answer)
         }
@@ -544,16 +440,12 @@ package struct LogMachine: ~Copyable {
             for (ticket, promise) in self.batches[index].promises {
                 answers.append(Self.failed(ticket, promise, failure))
             }
+            // Their producers need not be held: what is under way is committed in the end.
             self.batches[index].promises = []
-            for mark in self.batches[index].append.producers {
-                if let first = self.batches[index].firstSequences[mark.name] {
-                    self.hold(mark.name, at: first)
-                }
-            }
         }
         for item in self.pending {
             if case .store(_, _, let name?, let sequence, _) = item.entry {
-                self.hold(name, at: sequence)
+                self.producers.hold(name, at: sequence)
             }
             answers.append(self.failed(item, failure))
         }
@@ -574,8 +466,7 @@ package struct LogMachine: ~Copyable {
             guard case .store(let events, _, let producer, _, _) = item.entry else { continue }
             self.pendingBytes -= events.bytes.count
             guard let name = producer else { continue }
-            let stored = self.producers[name]?.stored ?? 0
-            self.producers[name]?.accepted = max(stored, underWay[name] ?? 0)
+            self.producers.rollBack(name, underWay: underWay[name] ?? 0)
         }
         self.pending = []
         self.reserved = self.planned

@@ -108,13 +108,19 @@ package struct ExchangeRecord: Hashable, Sendable {
     package let head: Position
     /// The oldest position that is still stored; head + 1 when none is.
     package let first: Position
+    /// When the newest stored event was published; zero when there is none.
+    package let lastAt: Timestamp
 
-    package init(id: ExchangeID, name: Name, epoch: OwnerEpoch, head: Position, first: Position) {
+    package init(
+        id: ExchangeID, name: Name, epoch: OwnerEpoch, head: Position, first: Position,
+        lastAt: Timestamp = .zero
+    ) {
         self.id = id
         self.name = name
         self.epoch = epoch
         self.head = head
         self.first = first
+        self.lastAt = lastAt
     }
 }
 

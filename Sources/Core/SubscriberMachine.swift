@@ -114,6 +114,8 @@ package struct SubscriberMachine: Hashable, Sendable {
     package private(set) var since: Timestamp
     /// Events, since the server started.
     package private(set) var delivered: UInt64 = 0
+    /// Positions that were confirmed, whether their events matched or not, since the server
+    /// started.
     package private(set) var acknowledged: UInt64 = 0
 
     /// A new subscriber, confirmed up to `position`.
@@ -364,7 +366,8 @@ package struct SubscriberMachine: Hashable, Sendable {
 
 extension SessionEpoch {
     /// Where the epochs of a life begin: with the time, so that a save that is still under way from
-    /// an earlier life of the name, or from an earlier server, is older than everything of this one.
+    /// an earlier life of the name, or from an earlier server, is older than everything of this
+    /// one.
     fileprivate init(startingAt now: Timestamp) {
         self.init(rawValue: Int64(clamping: now.rawValue))
     }

@@ -8,8 +8,8 @@ package struct TailBuffer {
     /// removal.
     private var start = 0
     package private(set) var bytes = 0
-    /// Stands where an evicted chunk was until the array is compacted, so that its block is freed at
-    /// once.
+    /// Stands where an evicted chunk was until the array is compacted, so that its block is freed
+    /// at once.
     private static let evicted = Chunk(
         first: .origin, last: .origin, firstAt: .zero, lastAt: .zero,
         block: ByteBlock(count: 0) { _ in }, starts: [])

@@ -35,7 +35,7 @@ final class Exchange {
         self.first = record.first
         self.log = LogMachine(
             exchange: record.id, head: record.head, epoch: record.epoch,
-            configuration: .init(limits))
+            lastAt: record.lastAt, configuration: .init(limits))
     }
 
     var head: Position { self.log.head }

@@ -1,7 +1,6 @@
 import CLibPQ
 import Channels
 import Core
-import Synchronization
 
 /// What the writer is asked to do, with the caller that waits for it.
 enum WriterRequest: Sendable {
@@ -67,7 +66,7 @@ final class AppendWriter: Sendable {
     }
 
     private let settings: ConnectionSettings
-    private let state = Mutex(State())
+    private let state = Lock(State())
     /// An eventfd; -1 when the system has none left, and then nothing can be written.
     private let wakeUp: Int32
 

@@ -1,6 +1,5 @@
 import Channels
 package import Core
-import Synchronization
 
 /// The log in Postgres: one thread writes, some read, one merges; each has its own connection.
 package final class PostgresLog: EventLog {
@@ -11,7 +10,7 @@ package final class PostgresLog: EventLog {
     /// Merges, so that a merge holds up no reader.
     private let merger: LogReader
     /// Per exchange: before this position no small chunks are worth merging.
-    private let merged = Mutex<[ExchangeID: Position]>([:])
+    private let merged = Lock<[ExchangeID: Position]>([:])
 
     package init(_ settings: ConnectionSettings, readers: Int) {
         self.writer = AppendWriter(settings)

@@ -203,6 +203,7 @@ package actor PostgresState: StateStore {
         ExchangeRecord(
             id: ExchangeID(rawValue: try result.integer(row, 0)), name: try result.name(row, 1),
             epoch: OwnerEpoch(rawValue: try result.integer(row, 2)),
-            head: try result.position(row, 3), first: try result.position(row, 4))
+            head: try result.position(row, 3), first: try result.position(row, 4),
+            lastAt: result.isNull(row, 5) ? .zero : try result.time(row, 5))
     }
 }

@@ -9,7 +9,9 @@ enum StateStatements {
         sql: """
             SELECT exchange_id, name, epoch, head,
                 coalesce((SELECT min(c.position) FROM dormouse.chunk c
-                    WHERE c.exchange_id = x.exchange_id), head + 1)
+                    WHERE c.exchange_id = x.exchange_id), head + 1),
+                (SELECT c.last_at FROM dormouse.chunk c
+                    WHERE c.exchange_id = x.exchange_id ORDER BY c.position DESC LIMIT 1)
             FROM dormouse.exchange x WHERE owner = $1::bigint ORDER BY exchange_id
             """)
 
@@ -44,7 +46,8 @@ enum StateStatements {
         name: "create_exchange",
         sql: """
             INSERT INTO dormouse.exchange (name, epoch, owner) VALUES ($1::text, 1, $2::bigint)
-            ON CONFLICT (name) DO NOTHING RETURNING exchange_id, name, epoch, head, head + 1
+            ON CONFLICT (name) DO NOTHING
+            RETURNING exchange_id, name, epoch, head, head + 1, NULL::timestamptz
             """)
 
     static let findReceiver = Statement(

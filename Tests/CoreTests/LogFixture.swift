@@ -6,6 +6,8 @@ final class LogFixture {
     private var machine: LogMachine
     var now = at(0)
     var time = Timestamp(rawValue: 1_000)
+    /// Requests come from this connection.
+    var connection: UInt64 = 1
     private var streams: UInt32 = 0
 
     init(
@@ -31,6 +33,12 @@ final class LogFixture {
     var refusesPublishes: Bool { self.machine.refusesPublishes }
     var deadline: Instant? { self.machine.deadline }
 
+    private var ticket: Ticket {
+        Ticket(
+            connection: ConnectionID(rawValue: self.connection),
+            stream: StreamID(rawValue: self.streams))
+    }
+
     func restored(_ mark: ProducerMark) { self.machine.restored(mark) }
 
     /// Publishes the payloads as the next request, stream 1, 2, 3 ….
@@ -42,18 +50,18 @@ final class LogFixture {
         let events = try encoded(payloads.map { Event(key: bytes("k"), payload: bytes($0)) })
         return self.machine.publish(
             events, producer: try producer.map { try name($0) }, sequence: sequence,
-            ticket: ticket(self.streams), now: self.now, time: self.time)
+            ticket: self.ticket, now: self.now, time: self.time)
     }
 
     func ask(_ producer: String) throws -> LogMachine.PublishAction {
         self.streams += 1
         return self.machine.askProducer(
-            try name(producer), ticket: ticket(self.streams), now: self.now)
+            try name(producer), ticket: self.ticket, now: self.now)
     }
 
     func refuse(_ failure: Failure) -> LogMachine.PublishAction {
         self.streams += 1
-        return self.machine.refuse(failure, ticket: ticket(self.streams), now: self.now)
+        return self.machine.refuse(failure, ticket: self.ticket, now: self.now)
     }
 
     /// Takes an append; nil when there is none.
@@ -97,11 +105,13 @@ final class LogFixture {
 
 let away = AppendOutcome.unknown(Failure(.unavailable, "the connection was lost"))
 
-func published(_ stream: UInt32, _ first: UInt64, _ last: UInt64, duplicates: UInt32 = 0)
-    -> AnsweredTicket
-{
+func published(
+    _ stream: UInt32, _ first: UInt64, _ last: UInt64, duplicates: UInt32 = 0,
+    connection: UInt64 = 1
+) -> AnsweredTicket {
     AnsweredTicket(
-        ticket: ticket(stream),
+        ticket: Ticket(
+            connection: ConnectionID(rawValue: connection), stream: StreamID(rawValue: stream)),
         answer: .published(first: Position(first), last: Position(last), duplicates: duplicates))
 }
 

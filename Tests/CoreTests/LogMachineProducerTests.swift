@@ -190,4 +190,59 @@ import Testing
         try log.publish("a", producer: "p", sequence: 1)
         #expect(log.settle() == [published(3, 2, 2)])
     }
+
+    // MARK: Several connections
+
+    /// The rest of an old connection's pipeline is read after a new connection was told how far the
+    /// producer got: stored, it would make the retry of what was refused look like a duplicate.
+    @Test func whatAnOlderConnectionStillSendsIsRefusedAfterANewerOneAsked() throws {
+        let log = LogFixture(pendingBytesMax: 60)
+        try log.publish("a", producer: "p", sequence: 1)
+        #expect(code(try log.publish("b", producer: "p", sequence: 2)) == nil)
+        _ = log.settle()
+        log.connection = 2
+        _ = try log.ask("p")
+        #expect(log.settle().count == 1)
+        log.connection = 1
+        #expect(code(try log.publish("c", producer: "p", sequence: 3)) == .aborted)
+        log.connection = 2
+        try log.publish("b", producer: "p", sequence: 2)
+        #expect(log.settle().count == 1)
+        #expect(log.head == Position(2))
+        #expect(code(try log.publish("x", producer: "p", sequence: 3)) == nil)
+    }
+
+    @Test func publishingOnANewerConnectionEndsTheOlderOnesTurnToo() throws {
+        let log = LogFixture()
+        log.connection = 5
+        try log.publish("a", producer: "p", sequence: 1)
+        log.connection = 4
+        #expect(code(try log.publish("b", producer: "p", sequence: 2)) == nil)
+        #expect(codes(log.settle()) == [Told(1, .ok), Told(2, .aborted)])
+        #expect(code(try log.ask("p")) == .aborted)
+        try log.publish("c", producer: "q", sequence: 1)
+        #expect(log.settle() == [published(4, 2, 2, connection: 4)])
+    }
+
+    @Test func aProducerThatOnlyAskedIsRememberedToo() throws {
+        let log = LogFixture()
+        log.connection = 2
+        _ = try log.ask("p")
+        _ = log.settle()
+        log.connection = 1
+        #expect(code(try log.publish("a", producer: "p", sequence: 1)) == .aborted)
+        #expect(log.head == .origin)
+    }
+
+    @Test func timesDoNotRunBackwardsAfterARestart() throws {
+        var machine = LogMachine(
+            exchange: ExchangeID(rawValue: 1), head: Position(7), epoch: OwnerEpoch(rawValue: 1),
+            lastAt: Timestamp(rawValue: 5_000), configuration: .init(Limits()))
+        _ = machine.publish(
+            try encoded("a"), producer: nil, sequence: 0,
+            ticket: Ticket(connection: ConnectionID(rawValue: 1), stream: StreamID(rawValue: 1)),
+            now: at(0), time: Timestamp(rawValue: 4_000))
+        let append = machine.take().append
+        #expect(append?.chunks.first?.firstAt == Timestamp(rawValue: 5_000))
+    }
 }

@@ -15,6 +15,8 @@ extension Conformance {
             let taken = try await store.state.takeExchanges(as: Self.owner)
             #expect(taken.first?.head == Position(10))
             #expect(taken.first?.first == Position(1))
+            #expect(main.lastAt == .zero)
+            #expect(taken.first?.lastAt == more.last?.lastAt)
         }
     }
 
