@@ -8,6 +8,13 @@ package struct Chunk: Sendable {
     package let block: ByteBlock
     /// Where each record starts in the block; a record ends where the next one starts.
     package let starts: [UInt32]
+    /// The distinct keys of the events, while they are at most `distinctKeysMax`; nil when there
+    /// are more, or when nobody has looked: a chunk that was read from the log.
+    package let keys: [[UInt8]]?
+
+    /// More are of little use to a filter, which then looks at every event, and cost as much as a
+    /// small chunk.
+    package static let distinctKeysMax = 64
 
     package var count: Int { self.starts.count }
     package var bytesCount: Int { self.block.count }
@@ -16,7 +23,7 @@ package struct Chunk: Sendable {
     /// first + 1, ….
     init(
         first: Position, last: Position, firstAt: Timestamp, lastAt: Timestamp, block: ByteBlock,
-        starts: [UInt32]
+        starts: [UInt32], keys: [[UInt8]]?
     ) {
         self.first = first
         self.last = last
@@ -24,6 +31,7 @@ package struct Chunk: Sendable {
         self.lastAt = lastAt
         self.block = block
         self.starts = starts
+        self.keys = keys
     }
 
     /// Reads a stored chunk: checks that it holds exactly `count` records that carry the positions
@@ -41,7 +49,7 @@ package struct Chunk: Sendable {
             first: first, last: last,
             firstAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[0])) },
             lastAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[count - 1])) },
-            block: block, starts: starts)
+            block: block, starts: starts, keys: nil)
     }
 
     /// The record at `index`, tag and length included.

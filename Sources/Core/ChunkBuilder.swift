@@ -1,6 +1,6 @@
 /// Seals the events of publishes into chunks: writes each record's position and time, and cuts
 /// where a chunk is large enough.
-struct ChunkBuilder {
+package struct ChunkBuilder {
     private let chunkBytesMax: Int
     private var next: Position
     private var first: Position
@@ -8,16 +8,17 @@ struct ChunkBuilder {
     private var lastAt: Timestamp = .zero
     private var bytes: [UInt8] = []
     private var starts: [UInt32] = []
-    private(set) var chunks: [Chunk] = []
+    private var keys = DistinctKeys()
+    package private(set) var chunks: [Chunk] = []
 
-    init(after head: Position, chunkBytesMax: Int) {
+    package init(after head: Position, chunkBytesMax: Int) {
         self.chunkBytesMax = chunkBytesMax
         self.next = head.next
         self.first = head.next
     }
 
     /// Appends the events from `skipping` on. The caller has checked that the positions exist.
-    mutating func append(_ events: EncodedEvents, skipping: Int, at time: Timestamp) {
+    package mutating func append(_ events: EncodedEvents, skipping: Int, at time: Timestamp) {
         for index in skipping..<events.count {
             let record = events.recordRange(index)
             if !self.bytes.isEmpty, self.bytes.count + record.count > self.chunkBytesMax {
@@ -27,11 +28,13 @@ struct ChunkBuilder {
             self.lastAt = time
             self.starts.append(UInt32(self.bytes.count))
             self.append(record, of: events, at: time)
+            events.withKey(at: index) { self.keys.add($0) }
             self.next = self.next.next
         }
     }
 
-    mutating func finish() -> [Chunk] {
+    /// Everything that was appended and is not in `chunks` yet becomes the last chunk.
+    package mutating func finish() -> [Chunk] {
         self.seal()
         return self.chunks
     }
@@ -57,9 +60,27 @@ struct ChunkBuilder {
             Chunk(
                 first: self.first, last: self.next.previous, firstAt: self.firstAt,
                 lastAt: self.lastAt,
-                block: ByteBlock(copying: self.bytes), starts: self.starts))
+                block: ByteBlock(copying: self.bytes), starts: self.starts, keys: self.keys.all))
         self.first = self.next
         self.bytes.removeAll(keepingCapacity: true)
         self.starts.removeAll(keepingCapacity: true)
+        self.keys = DistinctKeys()
+    }
+}
+
+/// Gathers the distinct keys of a chunk. Keys come in runs, so the newest is compared first.
+private struct DistinctKeys {
+    private var seen: Set<[UInt8]> = []
+    private var order: [[UInt8]] = []
+    private var isTooMany = false
+
+    var all: [[UInt8]]? { self.isTooMany ? nil : self.order }
+
+    mutating func add(_ key: UnsafeRawBufferPointer) {
+        if self.isTooMany || self.order.last.map({ key.elementsEqual($0) }) ?? false { return }
+        let key = Array(key)
+        guard self.seen.insert(key).inserted else { return }
+        self.order.append(key)
+        self.isTooMany = self.order.count > Chunk.distinctKeysMax
     }
 }

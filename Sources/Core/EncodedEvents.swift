@@ -104,6 +104,17 @@ package struct EncodedEvents: Hashable, Sendable {
         self.bytes.append(contentsOf: value)
     }
 
+    /// Lends the key of the event at `index`.
+    func withKey<Result>(at index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        self.bytes.withUnsafeBytes { bytes in
+            var offset = Int(self.starts[index]) + 1
+            _ = Varint.read(bytes, at: &offset)
+            offset += EventRecord.keyLengthOffset
+            let count = Varint.readLength(bytes, at: &offset) ?? 0
+            return body(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
+        }
+    }
+
     /// The bytes of the record at `index`, tag and length included.
     package func recordRange(_ index: Int) -> Range<Int> {
         let end = index + 1 < self.starts.count ? Int(self.starts[index + 1]) : self.bytes.count

@@ -24,6 +24,12 @@ package struct EventFilter {
 
     package mutating func matches(_ chunk: Chunk) -> Matches {
         if self.anyKey, self.config.headers.isEmpty { return .all }
+        if !self.anyKey, let keys = chunk.keys {
+            // Most chunks are decided by their few distinct keys.
+            let passing = keys.count { self.verdict($0) }
+            if passing == 0 { return .none }
+            if passing == keys.count, self.config.headers.isEmpty { return .all }
+        }
         var indices: [UInt32] = []
         var previousKey: [UInt8] = []
         var previousVerdict = false

@@ -101,9 +101,18 @@ extension Engine {
         let outcome = await self.log.append(append)
         guard let exchange = self.exchanges[append.exchange] else { return }
         switch outcome {
-        case .committed: self.storeAnswered()
-        case .conflict: break
-        case .unknown(let failure): self.storeFailed(failure)
+        case .committed:
+            self.storeAnswered()
+            exchange.recoveries = 0
+        case .conflict:
+            break
+        case .unknown(let failure):
+            self.storeFailed(failure)
+            if failure.code != .unavailable {
+                self.logger.error(
+                    "the store refuses to write",
+                    [.exchange: exchange.name.text, .error: failure.description])
+            }
         }
         self.carryOut(exchange.log.completed(last: append.last, outcome: outcome), exchange)
     }
@@ -138,6 +147,9 @@ extension Engine {
     private func recover(_ id: ExchangeID) async {
         guard let exchange = self.exchanges[id] else { return }
         defer { exchange.isRecovering = false }
+        // A store that answers but refuses to write must not be asked in a tight circle.
+        exchange.recoveries += 1
+        if exchange.recoveries > 1 { await self.backOff(attempt: exchange.recoveries) }
         var attempt = 0
         while !self.isFinished {
             do throws(Failure) {

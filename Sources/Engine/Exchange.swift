@@ -25,6 +25,8 @@ final class Exchange {
     var bookmarks: [Subscriber] = []
     var isExpiryArmed = false
     var isRecovering = false
+    /// Recoveries since something was committed.
+    var recoveries = 0
     /// Something was committed since chunks were last merged.
     var isWorthMerging = true
     private var namesInOrder: [Name]?

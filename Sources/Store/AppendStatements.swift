@@ -113,28 +113,9 @@ extension Append {
 }
 
 extension Chunk {
-    /// Above this many distinct keys a chunk likely matches any filter, and the list would cost
-    /// more than it saves.
-    static let keysMax = 64
-
-    /// The distinct keys of the chunk with blanks between them (no key holds one), or nil when
-    /// there are more than `keysMax`.
+    /// The distinct keys of the chunk with blanks between them (no key holds one), or nil when they
+    /// are too many to be kept.
     var joinedKeys: String? {
-        // Of neighbouring equal keys only the first is looked up.
-        var distinct: Set<[UInt8]> = []
-        var previous: [UInt8] = []
-        var joined: [UInt8] = []
-        for index in 0..<self.count {
-            let key: [UInt8]? = self.withKey(at: index) { key in
-                previous.count == key.count && previous.elementsEqual(key) ? nil : [UInt8](key)
-            }
-            guard let key else { continue }
-            previous = key
-            guard distinct.insert(key).inserted else { continue }
-            if distinct.count > Self.keysMax { return nil }
-            if !joined.isEmpty { joined.append(UInt8(ascii: " ")) }
-            joined += key
-        }
-        return String(validating: joined, as: UTF8.self)
+        self.keys.map { $0.map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ") }
     }
 }

@@ -93,7 +93,7 @@ struct ChunkRun: Hashable, Sendable {
                 parameters.add(exchange.rawValue)
                 parameters.add(self.first)
                 parameters.add(self.last)
-                parameters.add(Int64(Chunk.keysMax))
+                parameters.add(Int64(Chunk.distinctKeysMax))
                 let result = try connection.run(Self.statement, parameters)
                 guard result.rowsCount == 1,
                     try result.integer(0, 0) == Int64(self.chunks.count),

@@ -49,21 +49,13 @@ enum Conformance {
 
     /// A chunk of these events, which get the positions from `first` on.
     static func chunk(_ first: UInt64, _ events: [Event]) throws -> Chunk {
-        var encoded = EncodedEvents()
-        for event in events { try encoded.append(event, eventBytesMax: 1 << 20) }
-        var bytes = encoded.bytes
-        for (index, event) in events.enumerated() {
-            var offset = encoded.recordRange(index).lowerBound + 1
-            while bytes[offset] >= 0x80 { offset += 1 }
-            let position = first + UInt64(index)
-            for byte in 0..<8 {
-                bytes[offset + 2 + byte] = UInt8(truncatingIfNeeded: position >> (8 * byte))
-                bytes[offset + 11 + byte] = UInt8(
-                    truncatingIfNeeded: event.publishedAt.rawValue >> (8 * byte))
-            }
+        var builder = ChunkBuilder(after: Position(first).previous, chunkBytesMax: .max)
+        for event in events {
+            var encoded = EncodedEvents()
+            try encoded.append(event, eventBytesMax: 1 << 20)
+            builder.append(encoded, skipping: 0, at: event.publishedAt)
         }
-        return try Chunk(
-            first: Position(first), count: events.count, block: ByteBlock(copying: bytes))
+        return try #require(builder.finish().first)
     }
 
     static func append(
