@@ -51,8 +51,8 @@ let package = Package(
             name: "CommandLine", dependencies: ["Core", "Wire", "PlainClient"],
             swiftSettings: strict),
         .executableTarget(
-            name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"], path: "Benchmarks/Bench",
-            swiftSettings: strict),
+            name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"],
+            path: "Benchmarks/Bench", swiftSettings: strict),
 
         .testTarget(name: "CoreTests", dependencies: ["Core"], swiftSettings: strict),
         .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: strict),

@@ -21,7 +21,11 @@ extension Engine {
             switch next {
             case .nothing:
                 return self.noteIdle(subscriber)
-            case .tail(let after, let allowance):
+            case .tail(var after, let allowance):
+                #if DEBUG
+                let isPlanted = self.plantedBug == .seamOffByOne
+                if isPlanted, subscriber.machine.awake?.isReplaying == true { after = after.next }
+                #endif
                 guard let chunk = exchange.tail.chunk(after: after) else { return }
                 guard self.send(chunk, after, allowance, fromLog: false, subscriber, session) else {
                     return

@@ -91,13 +91,27 @@ extension Engine {
                     let take = exchange.log.take()
                     self.answer(take.answers)
                     guard let append = take.append else { break }
-                    group.addTask { await self.write(append) }
+                    exchange.taken.append(append)
+                    group.addTask { await self.writeNext(id) }
                 }
             }
         }
     }
 
+    /// Appends take effect in the order in which the store is called, and tasks start in any order:
+    /// each of them writes the oldest append that was taken.
+    private func writeNext(_ id: ExchangeID) async {
+        guard let exchange = self.exchanges[id], !exchange.taken.isEmpty else { return }
+        await self.write(exchange.taken.removeFirst())
+    }
+
     private func write(_ append: Append) async {
+        #if DEBUG
+        if self.plantedBug == .deliveryBeforeCommit, let exchange = self.exchanges[append.exchange]
+        {
+            self.carryOut(exchange.log.completed(last: append.last, outcome: .committed), exchange)
+        }
+        #endif
         let outcome = await self.log.append(append)
         guard let exchange = self.exchanges[append.exchange] else { return }
         switch outcome {

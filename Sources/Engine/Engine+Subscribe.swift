@@ -114,11 +114,13 @@ extension Engine {
             if wanted.previous.next < exchange.first { throw self.positionLost(exchange) }
             return wanted.previous
         case .time(let time):
-            let id = exchange.id
+            // The head as it is now: what is published while the store looks is not older than `time`
+            // when the store finds nothing.
+            let (id, head) = (exchange.id, exchange.head)
             let found = try await self.asking { () async throws(Failure) -> Position? in
                 try await self.log.position(before: time, in: id)
             }
-            return found ?? exchange.head
+            return found ?? head
         }
     }
 
@@ -230,7 +232,7 @@ extension Engine {
                 try await self.manager.removeRow(receiver, in: exchange)
             }
         } catch {
-            // It stays, unused, and goes with its next last subscriber.
+            // If it is still there, unused, it goes with its next last subscriber.
             self.logger.warning(
                 "cannot remove an unused receiver",
                 [.exchange: exchange.name.text, .error: error.description])

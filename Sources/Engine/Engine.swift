@@ -61,6 +61,10 @@ package actor Engine {
     var delivered: UInt64 = 0
     var isDraining = false
     var isFinished = false
+    #if DEBUG
+    /// A bug that the simulation must find; never set outside of its tests.
+    package var plantedBug: PlantedBug?
+    #endif
 
     package init(
         executor: any SerialExecutor, host: any Host, log: any EventLog, store: any StateStore,
@@ -87,6 +91,8 @@ package actor Engine {
     /// restoring impossible.
     package func run(ready: @Sendable () async throws(Failure) -> Void) async throws(Failure) {
         try await self.restore()
+        // Told to stop meanwhile: the exchanges came too late to be closed.
+        if self.isFinished { return }
         try await ready()
         await withDiscardingTaskGroup { group in
             for exchange in self.exchanges.keys.sorted() {
@@ -139,7 +145,7 @@ package actor Engine {
         guard !self.isFinished else { return }
         self.isFinished = true
         for id in self.sessions.keys.sorted() { self.sessions[id]?.peer.close() }
-        for exchange in self.exchanges.values {
+        for exchange in self.exchanges.values.sorted(by: { $0.id < $1.id }) {
             exchange.writerSignal.close()
             self.wakeFetchers(exchange)
         }
@@ -149,3 +155,15 @@ package actor Engine {
         for id in self.sleepers.keys.sorted() { self.sleepers.removeValue(forKey: id)?.resume() }
     }
 }
+
+#if DEBUG
+/// Bugs to plant: the tests show that the simulation finds each of them.
+package enum PlantedBug: Hashable, Sendable {
+    /// Events are delivered and their publishers answered when the append is handed to the store.
+    case deliveryBeforeCommit
+    /// The first event from the tail after a replay is skipped.
+    case seamOffByOne
+    /// The head is saved instead of the confirmed position.
+    case positionBeyondSent
+}
+#endif

@@ -12,6 +12,8 @@ final class Exchange {
     var tail = TailBuffer()
     /// Something may be taken by the writer.
     let writerSignal = Signal()
+    /// Taken and not handed to the store yet, oldest first; one per append under way at most.
+    var taken: [Append] = []
 
     /// By the canonical bytes of their configs.
     var receivers: [[UInt8]: Receiver] = [:]

@@ -95,14 +95,10 @@ final class ReceiverManager {
             return
         }
         // From here on nobody finds it; who wants the config waits for our turn to end and then
-        // makes a new row.
+        // makes a new row. After a failure, too: the row may be gone nevertheless, so its id must
+        // not be used again; if it is still there, the next registration finds it.
         exchange.receivers[bytes] = nil
-        do throws(Failure) {
-            try await self.store.removeReceiver(id, of: exchange.id)
-        } catch {
-            if exchange.receivers[bytes] == nil { exchange.receivers[bytes] = receiver }
-            throw error
-        }
+        try await self.store.removeReceiver(id, of: exchange.id)
     }
 
     // MARK: Subscribers

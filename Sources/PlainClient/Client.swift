@@ -34,8 +34,7 @@ package final class Client {
     private var failure: Failure?
     /// Said by a GOAWAY; why the connection ends when it does.
     private var farewell: Failure?
-    private var lastHeard = monotonicMilliseconds()
-    private var isPinged = false
+    private var heartbeat = Heartbeat()
     private var isListeningForLastWords = false
 
     private static let readBytes = 64 << 10
@@ -56,8 +55,13 @@ package final class Client {
         hello.client = Array(clientName.utf8.prefix(Limits.textBytesMax))
         hello.library = Array("dormouse-plain/1".utf8)
         let reply = try self.call(.hello(hello))
-        guard case .hello(let welcome) = reply else { throw self.end(self.unexpectedReply) }
+        guard case .hello(let welcome) = reply else {
+            throw self.end(Failure(.internal, "the answer to Hello is another reply"))
+        }
         self.welcome = welcome
+        if welcome.heartbeatMilliseconds > 0 {
+            self.heartbeat.milliseconds = Int(welcome.heartbeatMilliseconds)
+        }
         self.decoder.payloadBytesMax = min(
             max(Int(welcome.frameBytesMax), Limits.helloFrameBytesMax), Limits.frameBytesMaxMax)
     }
@@ -192,7 +196,7 @@ package final class Client {
                 if let frame = try self.decodedFrame() { return frame }
                 let ready = try self.socket.wait(
                     wake: wake,
-                    milliseconds: deadline.pollMilliseconds(max: self.quietMilliseconds))
+                    milliseconds: deadline.pollMilliseconds(max: self.heartbeat.quietMilliseconds))
                 if ready.isReadable {
                     try self.receive()
                 } else if ready.isWoken || deadline.hasPassed {
@@ -214,8 +218,7 @@ package final class Client {
         }
         guard count > 0 else { return }
         self.decoder.push(UnsafeRawBufferPointer(rebasing: self.buffer[..<count]))
-        self.lastHeard = monotonicMilliseconds()
-        self.isPinged = false
+        self.heartbeat.heard()
     }
 
     /// A server that closes has often said why before: what it sent until then is read, and a
@@ -261,38 +264,21 @@ package final class Client {
         return frame
     }
 
-    // MARK: Heartbeat
-
-    private var heartbeatMilliseconds: Int {
-        let agreed = Int(self.welcome.heartbeatMilliseconds)
-        return agreed > 0 ? agreed : 20_000
-    }
-
-    /// How long to wait before the heartbeat must be looked at again.
-    private var quietMilliseconds: Int {
-        let wait = self.heartbeatMilliseconds * (self.isPinged ? 3 : 1)
-        return max(0, self.lastHeard + wait - monotonicMilliseconds())
-    }
-
     private func checkHeartbeat() throws(Failure) {
-        guard self.quietMilliseconds == 0 else { return }
-        guard !self.isPinged else {
+        switch self.heartbeat.look() {
+        case .none: return
+        case .ping:
+            var ping: [UInt8] = []
+            FrameEncoder.append(.ping, to: &ping)
+            try self.send(ping)
+        case .giveUp(let milliseconds):
             throw Failure(
                 .unavailable,
-                "the server at \(self.address) has said nothing for "
-                    + "\(3 * self.heartbeatMilliseconds) ms")
+                "the server at \(self.address) has said nothing for \(milliseconds) ms")
         }
-        self.isPinged = true
-        var ping: [UInt8] = []
-        FrameEncoder.append(.ping, to: &ping)
-        try self.send(ping)
     }
 
     // MARK: Failures
-
-    private var unexpectedReply: Failure {
-        Failure(.internal, "the server at \(self.address) answered Hello with another reply")
-    }
 
     private func guardUsable() throws(Failure) {
         if let failure = self.failure { throw failure }

@@ -7,7 +7,7 @@ import Core
 #endif
 
 // The system's functions whose names are also names of methods here.
-enum posix {
+enum POSIX {
     static func close(_ descriptor: Int32) {
         // Nothing can be done about a close that fails; the descriptor is gone all the same.
         #if canImport(Darwin)
@@ -87,7 +87,7 @@ extension Socket {
         let status = getaddrinfo(host, String(port), &hints, &found)
         guard status == 0 else {
             let why =
-                status == EAI_SYSTEM ? posix.text(errno) : String(cString: gai_strerror(status))
+                status == EAI_SYSTEM ? POSIX.text(errno) : String(cString: gai_strerror(status))
             throw Failure(.unavailable, "cannot find the host '\(host)' of \(address): \(why)")
         }
         defer { freeaddrinfo(found) }
@@ -120,7 +120,7 @@ extension Socket {
             }
             // An interrupted connect goes on, as one that was told to not block does. A full unix
             // socket says EAGAIN: there is nothing to wait on, so that is a refusal.
-            if posix.connect(descriptor, start, socklen_t(name.count)) != 0 {
+            if POSIX.connect(descriptor, start, socklen_t(name.count)) != 0 {
                 guard errno == EINPROGRESS || errno == EINTR else {
                     throw Self.refused(address, errno)
                 }
@@ -128,7 +128,7 @@ extension Socket {
             }
             return descriptor
         } catch {
-            posix.close(descriptor)
+            POSIX.close(descriptor)
             throw error
         }
     }
@@ -174,6 +174,6 @@ extension Socket {
     }
 
     private static func refused(_ address: Address, _ error: Int32) -> Failure {
-        Failure(.unavailable, "cannot connect to \(address): \(posix.text(error))")
+        Failure(.unavailable, "cannot connect to \(address): \(POSIX.text(error))")
     }
 }

@@ -33,7 +33,7 @@ package final class Socket {
 
     package func close() {
         guard self.descriptor >= 0 else { return }
-        posix.close(self.descriptor)
+        POSIX.close(self.descriptor)
         self.descriptor = -1
     }
 
@@ -41,7 +41,7 @@ package final class Socket {
     package func writeSome(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> Int {
         guard self.descriptor >= 0 else { throw self.closedHere }
         while true {
-            let count = posix.send(self.descriptor, bytes.baseAddress, bytes.count, Self.sendFlags)
+            let count = POSIX.send(self.descriptor, bytes.baseAddress, bytes.count, Self.sendFlags)
             if count >= 0 { return count }
             switch errno {
             case EINTR: continue
@@ -56,7 +56,7 @@ package final class Socket {
     package func readSome(_ buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
         guard self.descriptor >= 0 else { throw self.closedHere }
         while true {
-            let count = posix.recv(self.descriptor, buffer.baseAddress, buffer.count, 0)
+            let count = POSIX.recv(self.descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 { return count }
             if count == 0 {
                 throw Failure(.unavailable, "the server at \(self.address) closed the connection")
@@ -109,6 +109,6 @@ package final class Socket {
         Failure(
             .unavailable,
             "the connection to the server at \(self.address) is lost: "
-                + posix.text(error))
+                + POSIX.text(error))
     }
 }

@@ -1,7 +1,8 @@
 import Core
 
 /// Walks through the fields of a message without unpacking it: protobuf's wire format, the reading
-/// half. For deliveries only (see `Delivery`); everything else is unpacked by protobuf-c.
+/// half. For the two messages that carry events, `PublishRequest` and `Delivery`; everything else is
+/// unpacked by protobuf-c.
 struct FieldReader {
     enum Value {
         case number(UInt64)

@@ -1,4 +1,3 @@
-import CWire
 package import Core
 
 /// Events to be published together, in order, or not at all. The events are kept encoded: the
@@ -35,52 +34,30 @@ extension PublishRequest {
     /// Server: decodes and checks the events, whose position and time are ignored. Throws
     /// `invalidArgument` for what is wrong with one of them, such as more than `eventBytesMax`
     /// bytes.
+    ///
+    /// Read field by field, as deliveries are: protobuf-c makes some 200 bytes of each event, so its
+    /// budget would refuse requests of many small ones, and this is the hottest message of all.
     static func decode(
-        _ payload: UnsafeRawBufferPointer, eventBytesMax: Int, arena: Arena
+        _ payload: UnsafeRawBufferPointer, eventBytesMax: Int
     ) throws(Failure) -> PublishRequest {
-        try arena.withUnpacked(
-            payload, factor: Request.arenaFactor, by: dormouse__v1__publish_request__unpack
-        ) { unpacked throws(Failure) in
-            PublishRequest(
-                exchange: [UInt8](unpacked.exchange), producer: [UInt8](unpacked.producer),
-                sequence: unpacked.sequence,
-                events: try Self.events(
-                    UnsafeBufferPointer(start: unpacked.events, count: unpacked.n_events),
-                    payloadBytes: payload.count, eventBytesMax: eventBytesMax))
+        var request = PublishRequest()
+        // Position and time, which clients leave out, make each record 18 bytes longer.
+        request.events.reserve(events: 0, bytes: payload.count + payload.count / 4)
+        var reader = FieldReader(payload)
+        while let (field, value) = try reader.next() {
+            switch (field, value) {
+            case (1, .bytes(let range)): request.exchange = Array(payload[range])
+            case (2, .bytes(let range)): request.producer = Array(payload[range])
+            case (3, .number(let number)): request.sequence = number
+            case (4, .bytes(let range)):
+                try request.events.append(
+                    decoding: UnsafeRawBufferPointer(rebasing: payload[range]),
+                    eventBytesMax: eventBytesMax)
+            case (1...4, _): throw FieldReader.damaged
+            default: break
+            }
         }
-    }
-
-    private static func events(
-        _ unpacked: UnsafeBufferPointer<UnsafeMutablePointer<Dormouse__V1__Event>?>,
-        payloadBytes: Int, eventBytesMax: Int
-    ) throws(Failure) -> EncodedEvents {
-        var events = EncodedEvents()
-        // A record is its message plus position and time, which clients leave out (18 bytes), plus
-        // at most two bytes of length for those. The count is bounded by the arena's budget.
-        events.reserve(events: unpacked.count, bytes: payloadBytes + unpacked.count * 20)
-        for case let pointer? in unpacked {
-            let event = pointer.pointee
-            let parts = EventRecord.Parts(
-                key: UnsafeRawBufferPointer(event.key),
-                payload: UnsafeRawBufferPointer(event.payload),
-                id: UnsafeRawBufferPointer(event.id),
-                contentType: UnsafeRawBufferPointer(event.content_type))
-            try events.append(
-                parts, headers: Self.headers(event), eventBytesMax: eventBytesMax)
-        }
-        return events
-    }
-
-    private static func headers(_ event: Dormouse__V1__Event) -> [EventRecord.HeaderBytes] {
-        // Most events have none, and an empty array costs no allocation.
-        if event.n_headers == 0 { return [] }
-        return UnsafeBufferPointer(start: event.headers, count: event.n_headers).compactMap {
-            header in
-            guard let header = header?.pointee else { return nil }
-            return EventRecord.HeaderBytes(
-                name: UnsafeRawBufferPointer(header.name),
-                value: UnsafeRawBufferPointer(header.value))
-        }
+        return request
     }
 
     /// Client: appends the payload of a REQUEST.
@@ -117,5 +94,57 @@ extension PublishRequest {
         bytes.append(WireType.bytes.tag(Field.events))
         Varint.append(UInt64(length - 18), to: &bytes)
         bytes.append(contentsOf: record[(offset + 18)...])
+    }
+}
+
+extension EncodedEvents {
+    /// Appends an event as it stands in a request.
+    fileprivate mutating func append(
+        decoding bytes: UnsafeRawBufferPointer, eventBytesMax: Int
+    ) throws(Failure) {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        var parts = EventRecord.Parts(
+            key: nothing, payload: nothing, id: nothing, contentType: nothing)
+        // Most events have no headers, and an empty array costs no allocation.
+        var headers: [EventRecord.HeaderBytes] = []
+        var reader = FieldReader(bytes)
+        while let (field, value) = try reader.next() {
+            guard case .bytes(let range) = value else {
+                if (3...7).contains(field) { throw FieldReader.damaged }
+                continue
+            }
+            let part = UnsafeRawBufferPointer(rebasing: bytes[range])
+            switch field {
+            case 3: parts.key = part
+            case 4: parts.payload = part
+            case 5: parts.id = part
+            case 6: parts.contentType = part
+            case 7:
+                // One more than is allowed, so that `append` says what is wrong.
+                if headers.count <= Limits.eventHeadersMax {
+                    headers.append(try EventRecord.HeaderBytes(decoding: part))
+                }
+            case 1, 2: throw FieldReader.damaged
+            default: break
+            }
+        }
+        try self.append(parts, headers: headers, eventBytesMax: eventBytesMax)
+    }
+}
+
+extension EventRecord.HeaderBytes {
+    fileprivate init(decoding bytes: UnsafeRawBufferPointer) throws(Failure) {
+        var name = UnsafeRawBufferPointer(start: nil, count: 0)
+        var content = name
+        var reader = FieldReader(bytes)
+        while let (field, value) = try reader.next() {
+            switch (field, value) {
+            case (1, .bytes(let range)): name = UnsafeRawBufferPointer(rebasing: bytes[range])
+            case (2, .bytes(let range)): content = UnsafeRawBufferPointer(rebasing: bytes[range])
+            case (1...2, _): throw FieldReader.damaged
+            default: break
+            }
+        }
+        self.init(name: name, value: content)
     }
 }

@@ -58,7 +58,7 @@ extension Request {
             return .hello(try HelloRequest.decode(payload, factor: factor, arena: arena))
         case .publish:
             return .publish(
-                try PublishRequest.decode(payload, eventBytesMax: eventBytesMax, arena: arena))
+                try PublishRequest.decode(payload, eventBytesMax: eventBytesMax))
         case .producer:
             return .producer(try ProducerRequest.decode(payload, factor: factor, arena: arena))
         case .subscribe:

@@ -21,7 +21,12 @@ import Wire
     @Test func aMebibyteOfUnknownFieldsIsRefusedWithinTheBudget() {
         // Field 15 as a varint: unknown to every request.
         let payload = Array(repeatElement([0x78, 0x01] as [UInt8], count: 1 << 19).joined())
-        for method in Wire.Method.allCases { self.expectRefused(method, payload) }
+        for method in Wire.Method.allCases where method != .publish {
+            self.expectRefused(method, payload)
+        }
+        // Read field by field, a publish skips them and makes nothing of them.
+        let publish = try? decodeRequest(.publish, payload, arena: Arena())
+        #expect(publish == .publish(PublishRequest()))
     }
 
     @Test func repeatedSubmessagesThatMergeAreRefusedWithinTheBudget() {
@@ -33,12 +38,38 @@ import Wire
         self.expectRefused(.subscribe, payload)
     }
 
-    @Test func emptySubmessagesAreRefusedWithinTheBudget() {
-        self.expectRefused(
-            .publish, Array(repeatElement([0x22, 0] as [UInt8], count: 1 << 19).joined()))
+    @Test func emptyEventsAndHeadersAreRefusedAtTheFirst() {
+        let events = Array(repeatElement([0x22, 0] as [UInt8], count: 1 << 19).joined())
+        #expect(self.refusal(events).contains("event key is empty"))
         let headers = Array(repeatElement([0x3A, 0] as [UInt8], count: 1 << 18).joined())
-        self.expectRefused(
-            .publish, [0x22, 0x80, 0x80, 0x20] + headers)
+        let event: [UInt8] = [0x1A, 1, 0x61] + headers
+        let payload: [UInt8] = [0x22, 0x83, 0x80, 0x20] + event
+        #expect(self.refusal(payload).contains("an event has 65 headers"))
+    }
+
+    /// The smallest events there are become five times as large, which is the most that a publish
+    /// can grow.
+    @Test func aFrameOfTheSmallestEventsIsAccepted() throws {
+        let event: [UInt8] = [0x22, 3, 0x1A, 1, 0x61]
+        let payload = Array(repeatElement(event, count: (1 << 20) / event.count).joined())
+        guard case .publish(let publish) = try decodeRequest(.publish, payload, arena: Arena())
+        else {
+            Issue.record("not a publish")
+            return
+        }
+        #expect(publish.events.count == (1 << 20) / 5)
+        #expect(publish.events.bytes.count < 5 * payload.count)
+    }
+
+    private func refusal(_ payload: [UInt8]) -> String {
+        do {
+            _ = try decodeRequest(.publish, payload, arena: Arena())
+            return "accepted"
+        } catch let failure as Failure {
+            return failure.message
+        } catch {
+            return "\(error)"
+        }
     }
 
     @Test func emptyElementsStayWithinTheBudget() {

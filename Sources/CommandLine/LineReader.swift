@@ -1,0 +1,112 @@
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// Lines of a descriptor, each without its end. The caller decides when to read, so that it can do
+/// something else while there is nothing.
+struct LineReader {
+    let descriptor: Int32
+    private var bytes: [UInt8] = []
+    private var consumed = 0
+    /// How far the bytes were searched for a line's end.
+    private var searched = 0
+    private(set) var isAtEnd = false
+
+    /// A JSON line holds an event of at most 8 MiB, whose bytes may be escaped six to one.
+    private static let lineBytesMax = 64 << 20
+    private static let readBytes = 64 << 10
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+    }
+
+    /// The next line that is already here; nil: `fill` first, or the end.
+    mutating func next() -> [UInt8]? {
+        if let end = self.lineEnd() {
+            defer {
+                self.consumed = end + 1
+                self.searched = self.consumed
+            }
+            return Array(self.bytes[self.consumed..<end])
+        }
+        self.searched = self.bytes.count
+        // A last line without an end counts.
+        guard self.isAtEnd, self.consumed < self.bytes.count else { return nil }
+        defer { self.consumed = self.bytes.count }
+        return Array(self.bytes[self.consumed...])
+    }
+
+    private func lineEnd() -> Int? {
+        self.bytes.withUnsafeBytes { all in
+            guard let start = all.baseAddress, self.searched < all.count,
+                let found = memchr(start + self.searched, 0x0A, all.count - self.searched)
+            else { return nil }
+            return UnsafeRawPointer(found) - start
+        }
+    }
+
+    /// Reads once; waits when there is nothing yet.
+    mutating func fill() throws(CommandFailure) {
+        if self.consumed > 0 {
+            self.bytes.removeFirst(self.consumed)
+            self.searched -= self.consumed
+            self.consumed = 0
+        }
+        guard self.bytes.count < Self.lineBytesMax else {
+            throw CommandFailure(
+                .data, "a line of the input is longer than \(Self.lineBytesMax) bytes")
+        }
+        let count = try Self.read(self.descriptor, into: &self.bytes)
+        if count == 0 { self.isAtEnd = true }
+    }
+
+    /// Whether `fill` would return at once.
+    var isReadable: Bool {
+        var watched = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&watched, 1, 0) != 0
+    }
+
+    private static func read(
+        _ descriptor: Int32, into bytes: inout [UInt8]
+    ) throws(CommandFailure) -> Int {
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: Self.readBytes))
+        var count = -1
+        repeat {
+            count = bytes.withUnsafeMutableBytes {
+                OS.read(descriptor, UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
+            }
+        } while count < 0 && errno == EINTR
+        let error = errno
+        bytes.removeLast(Self.readBytes - max(0, count))
+        guard count >= 0 else {
+            throw CommandFailure(.io, "cannot read the input: \(OS.text(error))")
+        }
+        return count
+    }
+
+    /// A whole file, or standard input for nil; at most `bytesMax` bytes.
+    static func all(of path: String?, bytesMax: Int) throws(CommandFailure) -> [UInt8] {
+        var descriptor = STDIN_FILENO
+        if let path {
+            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                throw CommandFailure(.noInput, "cannot read '\(path)': \(OS.text(errno))")
+            }
+        }
+        defer { if path != nil { close(descriptor) } }
+        var bytes: [UInt8] = []
+        while try Self.read(descriptor, into: &bytes) > 0 {
+            guard bytes.count <= bytesMax else {
+                throw CommandFailure(
+                    .data,
+                    "the payload is larger than \(bytesMax) bytes, the most that the server takes; "
+                        + "publish a reference to it, or start the server with a larger "
+                        + "--frame-bytes")
+            }
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,170 @@
+import Core
+import Wire
+
+/// Commands about one subscription: stop, seek, pause, resume, forget.
+enum NameCommands {
+    static let all = [Self.stop, Self.seek, Self.pause, Self.resume, Self.forget]
+
+    private static let stop = CommandDescription(
+        name: "stop", summary: "put a subscription to sleep, whoever consumes it",
+        usage: ["stop NAME"], operands: 1...1, options: [.exchange],
+        examples: ["dormouse stop billing", "dormouse stop billing --exchange orders"],
+        notes: "The name and its position stay. Its consumer is told STOPPED.",
+        run: { invocation throws(CommandFailure) in
+            let target = try Target(invocation)
+            let request = StopRequest(exchange: target.exchange, name: target.name)
+            let reply = try target.connection.call(
+                .stop(request), doing: "cannot stop '\(target.title)'"
+            ) {
+                if case .stop(let reply) = $0 { reply } else { nil }
+            }
+            return try target.say(
+                (reply.wasAwake ? "stopped '\(target.title)'" : "'\(target.title)' slept already")
+                    + " at position \(reply.position)")
+        })
+
+    private static let seek = CommandDescription(
+        name: "seek", summary: "move a subscription to another place in the log",
+        usage: ["seek NAME --to START"], operands: 1...1,
+        options: [
+            CommandOption("to", "START", "first, next, last, a position or @TIME"), .exchange,
+        ],
+        examples: ["dormouse seek billing --to first", "dormouse seek billing --to @-1h"],
+        notes: """
+            The next event sent is the first one at START. A consumer of this name is told ABORTED
+            and must subscribe again.
+            """,
+        run: { invocation throws(CommandFailure) in
+            guard let to = invocation.value("to") else {
+                throw .usage("seek needs --to: first, next, last, a position or @TIME")
+            }
+            let start = try Filters.start(to, option: "to")
+            let target = try Target(invocation)
+            let request = SeekRequest(
+                exchange: target.exchange, name: target.name, start: start.start,
+                startValue: start.value)
+            let reply = try target.connection.call(
+                .seek(request), doing: "cannot move '\(target.title)'"
+            ) {
+                if case .seek(let reply) = $0 { reply } else { nil }
+            }
+            return try target.say(
+                "moved '\(target.title)' from position \(reply.previous) to \(reply.position)")
+        })
+
+    private static let pause = CommandDescription(
+        name: "pause", summary: "send a subscription nothing for a while",
+        usage: ["pause NAME [--for DURATION | --until TIME] [--reason TEXT]"], operands: 1...1,
+        options: [
+            CommandOption("for", "DURATION", "such as 1h; default: until it is resumed"),
+            CommandOption("until", "TIME", "such as 2026-03-01T12:00:00Z"),
+            CommandOption("reason", "TEXT", "shown in listings"), .exchange,
+        ],
+        examples: [
+            "dormouse pause billing --for 1h --reason 'database upgrade'",
+            "dormouse pause billing --until 2026-03-01T12:00:00Z",
+        ],
+        run: Self.runPause)
+
+    /// The end of year 9999: until somebody resumes it, and a date that others can print.
+    private static let untilResumed: UInt64 = 253_402_300_799_000_000
+
+    private static func runPause(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        guard !(invocation.has("for") && invocation.has("until")) else {
+            throw .usage("give --for or --until, not both")
+        }
+        let now = OS.now
+        var until = Self.untilResumed
+        if let milliseconds = try invocation.duration("for") {
+            until = min(until, now + milliseconds * 1000)
+        } else if let text = invocation.value("until") {
+            guard let time = TimeText.time(text, now: now), time > now else {
+                throw .usage(
+                    "--until is '\(text)'; expected a time in the future such as "
+                        + "2026-03-01T12:00:00Z")
+            }
+            until = time
+        }
+        let target = try Target(invocation)
+        let request = PauseRequest(
+            exchange: target.exchange, name: target.name, until: until,
+            reason: Array((invocation.value("reason") ?? "").utf8))
+        try target.pause(request, doing: "cannot pause '\(target.title)'")
+        let end =
+            until == Self.untilResumed
+            ? "until it is resumed" : "until \(TimeText.rfc3339(until, digits: 0))"
+        return try target.say("paused '\(target.title)' \(end)")
+    }
+
+    private static let resume = CommandDescription(
+        name: "resume", summary: "end a pause",
+        usage: ["resume NAME"], operands: 1...1, options: [.exchange],
+        examples: ["dormouse resume billing", "dormouse resume billing --exchange orders"],
+        run: { invocation throws(CommandFailure) in
+            let target = try Target(invocation)
+            let request = PauseRequest(exchange: target.exchange, name: target.name)
+            try target.pause(request, doing: "cannot resume '\(target.title)'")
+            return try target.say("resumed '\(target.title)'")
+        })
+
+    private static let forget = CommandDescription(
+        name: "forget", summary: "remove a subscription and its position for good",
+        usage: ["forget NAME --yes"], operands: 1...1,
+        options: [CommandOption("yes", "really"), .exchange],
+        examples: [
+            "dormouse forget old-report --yes", "dormouse forget test --exchange orders --yes",
+        ],
+        notes: "The events stay. A consumer of this name is told STOPPED.",
+        run: { invocation throws(CommandFailure) in
+            let target = try Target(invocation)
+            guard invocation.has("yes") else {
+                throw .usage(
+                    "this removes '\(target.title)' and its position for good; if you mean it, "
+                        + "give --yes")
+            }
+            let request = ForgetRequest(exchange: target.exchange, name: target.name)
+            let reply = try target.connection.call(
+                .forget(request), doing: "cannot forget '\(target.title)'"
+            ) {
+                if case .forget(let reply) = $0 { reply } else { nil }
+            }
+            guard reply.existed else {
+                throw CommandFailure(
+                    Failure(
+                        .notFound,
+                        "there is no such subscription; 'dormouse subscriptions' lists "
+                            + "them"), doing: "cannot forget '\(target.title)'")
+            }
+            return try target.say("forgot '\(target.title)'")
+        })
+}
+
+/// A connection and the name that a command is about.
+private struct Target {
+    let connection: Connection
+    let title: String
+
+    init(_ invocation: Invocation) throws(CommandFailure) {
+        let operand = invocation.operands.first ?? ""
+        self.title = try attempt { () throws(Failure) in
+            try Name(operand, what: "subscriber's name").text
+        }
+        self.connection = try Connection(invocation)
+    }
+
+    var name: [UInt8] { Array(self.title.utf8) }
+    var exchange: [UInt8] { self.connection.exchange }
+
+    func pause(_ request: PauseRequest, doing: String) throws(CommandFailure) {
+        _ = try self.connection.call(.pause(request), doing: doing) { reply -> PauseReply? in
+            if case .pause(let reply) = reply { reply } else { nil }
+        }
+    }
+
+    func say(_ line: String) throws(CommandFailure) -> ExitCode {
+        let output = Output()
+        try output.write(line)
+        try output.flush()
+        return .success
+    }
+}

@@ -1,0 +1,119 @@
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// Standard output, written in blocks. A reader that has gone ends the command without an error.
+final class Output {
+    private var bytes: [UInt8] = []
+    private let descriptor: Int32
+
+    /// So much is gathered before it is written by itself.
+    private static let blockBytes = 64 << 10
+    /// What a pipe that `poll` calls writable takes without blocking. Source: POSIX, PIPE_BUF.
+    private static let pieceBytes = 4096
+
+    init(descriptor: Int32 = STDOUT_FILENO) {
+        self.descriptor = descriptor
+    }
+
+    var isTerminal: Bool { isatty(self.descriptor) == 1 }
+
+    func write(_ text: String) throws(CommandFailure) {
+        try self.write(Array(text.utf8))
+    }
+
+    /// A line; its end is added.
+    func write(_ line: [UInt8]) throws(CommandFailure) {
+        self.bytes += line
+        self.bytes.append(UInt8(ascii: "\n"))
+        if self.bytes.count >= Self.blockBytes { try self.flush() }
+    }
+
+    /// Adds a line without writing anything yet: the caller flushes, and decides what happens
+    /// while that waits.
+    func gather(_ line: [UInt8]) {
+        self.bytes += line
+        self.bytes.append(UInt8(ascii: "\n"))
+    }
+
+    /// Writes everything. While the reader is slow, `whileWaiting` is called every second and after
+    /// each signal; what it throws ends the waiting.
+    func flush(
+        whileWaiting: () throws(CommandFailure) -> Void = {}
+    ) throws(CommandFailure) {
+        let bytes = self.bytes
+        self.bytes.removeAll(keepingCapacity: true)
+        var written = 0
+        while written < bytes.count {
+            guard self.isReady() else {
+                try whileWaiting()
+                continue
+            }
+            let end = min(written + Self.pieceBytes, bytes.count)
+            let count = bytes[written..<end].withUnsafeBytes {
+                OS.write(self.descriptor, $0)
+            }
+            if count >= 0 {
+                written += count
+            } else if errno == EPIPE {
+                throw .readerGone
+            } else if errno != EINTR && errno != EAGAIN {
+                throw CommandFailure(.io, "cannot write to standard output: \(OS.text(errno))")
+            }
+        }
+    }
+
+    private func isReady() -> Bool {
+        var watched = pollfd(fd: self.descriptor, events: Int16(POLLOUT), revents: 0)
+        return poll(&watched, 1, 1000) > 0
+    }
+
+    /// A line on standard error, for people.
+    static func tell(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        // Where a message about a message that cannot be written would go, nobody can say.
+        _ = bytes.withUnsafeBytes { OS.write(STDERR_FILENO, $0) }
+    }
+
+    /// Whether a person is likely to read standard error.
+    static var isTelling: Bool { isatty(STDERR_FILENO) == 1 }
+}
+
+// The system's functions whose names are also names of methods here.
+enum OS {
+    static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let start = bytes.baseAddress else { return 0 }
+        #if canImport(Darwin)
+            return Darwin.write(descriptor, start, bytes.count)
+        #else
+            return Glibc.write(descriptor, start, bytes.count)
+        #endif
+    }
+
+    static func read(_ descriptor: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        guard let start = bytes.baseAddress else { return 0 }
+        #if canImport(Darwin)
+            return Darwin.read(descriptor, start, bytes.count)
+        #else
+            return Glibc.read(descriptor, start, bytes.count)
+        #endif
+    }
+
+    static func text(_ error: Int32) -> String {
+        strerror(error).map { String(cString: $0) } ?? "error \(error)"
+    }
+
+    static func environment(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        return String(cString: value)
+    }
+
+    /// Microseconds since 1970 UTC.
+    static var now: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(max(0, time.tv_sec)) * 1_000_000 + UInt64(max(0, time.tv_nsec)) / 1000
+    }
+}

@@ -1,0 +1,134 @@
+import Core
+import PlainClient
+import Wire
+
+/// `dormouse publish`.
+enum PublishCommand {
+    static let description = CommandDescription(
+        name: "publish", summary: "publish one event, or one for each line of the input",
+        usage: [
+            "publish KEY [PAYLOAD | - | @FILE]", "publish KEY --lines < INPUT",
+            "publish --json-lines < INPUT",
+        ],
+        operands: 0...2,
+        options: [
+            CommandOption("lines", "one event for each line of standard input"),
+            CommandOption("json-lines", "one JSON object for each line of standard input"),
+            .exchange,
+            CommandOption("id", "ID", "your own id of the event, at most 64 bytes"),
+            CommandOption("content-type", "TYPE", "such as application/json"),
+            CommandOption(
+                "header", "NAME=VALUE", repeats: true, "a header of each event; may be repeated"),
+            CommandOption(
+                "producer", "NAME", "number the events, so that a repetition is recognised"),
+            CommandOption(
+                "sequence", "N",
+                "with --producer: number of the first event; default: the next unused"),
+            .json,
+        ],
+        examples: [
+            "dormouse publish orders.1042.paid '{\"total\":12}' --content-type application/json",
+            "scripts/git-events.sh | dormouse publish --json-lines",
+        ],
+        notes: """
+            PAYLOAD may be - for standard input, or @FILE. The answer comes after the commit.
+
+            A JSON line has key, and if wanted payload (a string stands for its bytes, any other
+            value for its own text, as application/json) or payload_base64, id, content_type, and
+            headers {"name": "value"}. The first bad line ends the command; the lines before it are
+            published.
+
+            With --producer P --sequence N, line i has number N + i - 1. When anything fails, run
+            the same again: what is in the log already is counted and not stored twice.
+            """,
+        run: Self.run)
+
+    private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let source = try EventSource(invocation)
+        let connection = try Connection(invocation)
+        let producer = Array((invocation.value("producer") ?? "").utf8)
+        var sequence = try invocation.number("sequence", in: 1...UInt64(Int64.max)) ?? 0
+        if !producer.isEmpty, sequence == 0 {
+            sequence = try Self.nextSequence(of: producer, connection)
+        }
+        var publisher = Publisher(
+            client: connection.client, exchange: connection.exchange, producer: producer,
+            sequence: sequence)
+        let failure = Self.publish(source, with: &publisher)
+        if failure == nil || publisher.outcome.lastLine > 0 {
+            let output = Output()
+            try output.write(
+                invocation.has("json")
+                    ? Self.json(publisher, hasProducer: !producer.isEmpty)
+                    : Self.summary(publisher.outcome))
+            try output.flush()
+        }
+        if let failure { throw failure }
+        return .success
+    }
+
+    private static func nextSequence(
+        of producer: [UInt8], _ connection: Connection
+    ) throws(CommandFailure) -> UInt64 {
+        let request = ProducerRequest(exchange: connection.exchange, producer: producer)
+        let last = try connection.call(.producer(request), doing: "cannot ask for the sequence") {
+            if case .producer(let reply) = $0 { reply.sequence } else { nil }
+        }
+        guard last < UInt64(Int64.max) else {
+            throw CommandFailure(.data, "the producer has used its last sequence")
+        }
+        return last + 1
+    }
+
+    /// Publishes everything; what went wrong, with `publisher.outcome` complete all the same.
+    private static func publish(
+        _ source: EventSource, with publisher: inout Publisher
+    ) -> CommandFailure? {
+        var failure: CommandFailure?
+        do throws(CommandFailure) {
+            try source.forEach(
+                bytesMax: publisher.client.eventBytesMax, with: &publisher)
+        } catch {
+            failure = error
+        }
+        do throws(Failure) {
+            // What was read before a bad line is published; after a refusal nothing more is sent.
+            if failure?.exit == .data { try publisher.finish() } else { try publisher.settle() }
+        } catch {
+            failure = failure ?? CommandFailure(error, doing: "cannot publish")
+        }
+        if let code = failure?.code, source.hasLines {
+            failure?.message +=
+                publisher.outcome.lastLine > 0
+                ? "; the lines up to \(publisher.outcome.lastLine) are published" : ""
+            if code == .invalidArgument { failure?.exit = .data }
+        }
+        return failure
+    }
+
+    // MARK: Output
+
+    static func summary(_ outcome: Publisher.Outcome) -> String {
+        var text = "published \(Text.count(outcome.published, "event"))"
+        if outcome.firstPosition > 0 {
+            text +=
+                outcome.firstPosition == outcome.lastPosition
+                ? " at position \(outcome.firstPosition)"
+                : ", positions \(outcome.firstPosition) to \(outcome.lastPosition)"
+        }
+        if outcome.duplicates > 0 {
+            let were = outcome.duplicates == 1 ? "was" : "were"
+            text += "; \(Text.grouped(outcome.duplicates)) \(were) in the log already"
+        }
+        return text
+    }
+
+    private static func json(_ publisher: Publisher, hasProducer: Bool) -> String {
+        let outcome = publisher.outcome
+        var text = "{\"published\":\(outcome.published),\"duplicates\":\(outcome.duplicates)"
+        text += ",\"first_position\":\(outcome.firstPosition)"
+        text += ",\"last_position\":\(outcome.lastPosition)"
+        if hasProducer { text += ",\"next_sequence\":\(publisher.sequence)" }
+        return text + "}"
+    }
+}

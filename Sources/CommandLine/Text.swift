@@ -1,0 +1,94 @@
+/// Text for people: what is safe to show, and what was probably meant.
+enum Text {
+    /// Whether a terminal shows it as one harmless character: no control characters, and none that
+    /// turn the direction of what follows.
+    static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7F...0x9F, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF: false
+        default: true
+        }
+    }
+
+    /// What a terminal can be shown without harm, on one line.
+    static func printable(_ text: String) -> String {
+        if text.unicodeScalars.allSatisfy(Self.isPrintable) { return text }
+        var safe = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            // A message may have several lines; everything else becomes a question mark.
+            safe.append(scalar == "\n" || Self.isPrintable(scalar) ? scalar : "?")
+        }
+        return String(safe)
+    }
+
+    static func printable(_ bytes: [UInt8]) -> String {
+        Self.printable(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// A payload on one line: text with line ends and tabs escaped, or its size.
+    static func payload(_ bytes: [UInt8]) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            return Self.size(bytes)
+        }
+        if text.unicodeScalars.allSatisfy(Self.isPrintable) { return text }
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n": line.append(contentsOf: "\\n".unicodeScalars)
+            case "\r": line.append(contentsOf: "\\r".unicodeScalars)
+            case "\t": line.append(contentsOf: "\\t".unicodeScalars)
+            case _ where Self.isPrintable(scalar): line.append(scalar)
+            default: return Self.size(bytes)
+            }
+        }
+        return String(line)
+    }
+
+    private static func size(_ bytes: [UInt8]) -> String {
+        "<\(Self.count(UInt64(bytes.count), "byte"))>"
+    }
+
+    /// 1234567 → `1,234,567`.
+    static func grouped(_ number: UInt64) -> String {
+        var grouped = ""
+        let digits = String(number)
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { grouped.append(",") }
+            grouped.append(digit)
+        }
+        return grouped
+    }
+
+    /// `1 event`, `1,234 events`.
+    static func count(_ number: UInt64, _ noun: String) -> String {
+        "\(Self.grouped(number)) \(noun)\(number == 1 ? "" : "s")"
+    }
+
+    /// The candidate with the fewest changed letters, when those are few enough to be a slip.
+    static func nearest(to text: String, in candidates: [String]) -> String? {
+        let ranked = candidates.map { (name: $0, distance: Self.distance(text, $0)) }
+        guard let best = ranked.min(by: { $0.distance < $1.distance }),
+            best.distance <= max(1, best.name.count / 3)
+                || (text.count >= 3 && best.name.hasPrefix(text))
+        else {
+            return candidates.first { text.count >= 3 && $0.hasPrefix(text) }
+        }
+        return best.name
+    }
+
+    /// Letters to insert, remove or replace. Source: R. Wagner and M. Fischer, "The
+    /// string-to-string correction problem", 1974.
+    private static func distance(_ left: String, _ right: String) -> Int {
+        let right = Array(right.utf8)
+        var row = Array(0...right.count)
+        for (index, letter) in left.utf8.prefix(64).enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for column in right.indices {
+                let replaced = diagonal + (letter == right[column] ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}

@@ -1,0 +1,136 @@
+import Core
+import Testing
+import Wire
+
+@testable import CommandLine
+
+struct InvocationTests {
+    private func parse(_ command: String, _ arguments: String...) throws -> Invocation {
+        try Invocation(arguments, of: Program.command(command))
+    }
+
+    private func failure(_ body: () throws -> Void) -> CommandFailure? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return error as? CommandFailure
+        }
+    }
+
+    @Test func optionsAndOperandsMayBeMixed() throws {
+        let parsed = try self.parse(
+            "subscribe", "--pattern", "a.#", "billing", "--count=5", "--json", "--pattern=b")
+        #expect(parsed.operands == ["billing"])
+        #expect(parsed.values("pattern") == ["a.#", "b"])
+        #expect(try parsed.number("count", in: 1...10) == 5)
+        #expect(parsed.has("json"))
+        #expect(!parsed.has("exchange"))
+    }
+
+    @Test func twoHyphensEndTheOptionsAndOneIsAnOperand() throws {
+        #expect(try self.parse("publish", "k", "--", "--lines").operands == ["k", "--lines"])
+        #expect(try self.parse("publish", "k", "-").operands == ["k", "-"])
+    }
+
+    @Test func aValueMayContainAnEqualsSign() throws {
+        #expect(try self.parse("publish", "k", "--header=a=b=c").values("header") == ["a=b=c"])
+    }
+
+    @Test(arguments: [
+        (["--patern", "x"], "did you mean --pattern?"), (["n", "--count"], "value is missing"),
+        (["n", "--json=1"], "takes no value"), (["n", "--count", "1", "--count", "2"], "twice"),
+        (["a", "b"], "does not take 'b'"),
+    ])
+    func wrongUseSaysWhatIsWrong(arguments: [String], expected: String) {
+        let failure = self.failure {
+            _ = try Invocation(arguments, of: SubscribeCommand.description)
+        }
+        #expect(failure?.exit == .usage)
+        #expect(failure?.message.contains(expected) == true)
+    }
+
+    @Test func missingOperandsShowTheUsage() {
+        let failure = self.failure { _ = try self.parse("stop") }
+        #expect(failure?.message.contains("usage: dormouse stop NAME") == true)
+        #expect(self.failure { _ = try self.parse("stop", "--help") } == nil)
+    }
+
+    @Test func numbersAndDurationsOutOfBoundsAreRefused() throws {
+        let zero = try self.parse("subscribe", "n", "--count", "0")
+        #expect(self.failure { _ = try zero.number("count", in: 1...9) }?.exit == .usage)
+        let bad = try self.parse("state", "--timeout", "5")
+        #expect(self.failure { _ = try bad.duration("timeout") }?.exit == .usage)
+    }
+
+    @Test func anUnknownCommandNamesTheNearest() {
+        let failure = self.failure { _ = try Program.command("subscrbe") }
+        #expect(failure?.message.contains("did you mean 'subscribe'?") == true)
+        #expect(failure?.exit == .usage)
+    }
+
+    @Test func optionsMayStandBeforeTheCommand() {
+        #expect(Program.commandIndex(in: ["--url", "state", "publish", "k"]) == 2)
+        #expect(Program.commandIndex(in: ["--url=x", "state"]) == 1)
+        #expect(Program.commandIndex(in: ["--help"]) == nil)
+    }
+
+    @Test func everyCommandHasAHelpWithTwoExamples() {
+        for command in Program.commands {
+            let text = Help.text(of: command)
+            #expect(command.examples.count == 2)
+            #expect(text.contains("usage: dormouse \(command.name)"))
+            #expect(text.split(separator: "\n").allSatisfy { $0.count <= 100 })
+        }
+    }
+}
+
+struct FiltersTests {
+    @Test func startsAreWordsPositionsAndTimes() throws {
+        let now: UInt64 = 10_000_000_000
+        #expect(try Filters.start("first", option: "from").start == .first)
+        #expect(try Filters.start("17", option: "from") == (.position, 17))
+        #expect(try Filters.start("@-1h", option: "from", now: now) == (.time, 6_400_000_000))
+        #expect(try Filters.start("@1970-01-01T00:00Z", option: "from") == (.time, 0))
+    }
+
+    @Test(arguments: ["", "0", "-1", "newest", "@", "@tomorrow", "1x"])
+    func whatIsNoStartIsRefused(text: String) {
+        #expect(throws: CommandFailure.self) { try Filters.start(text, option: "from") }
+    }
+
+    @Test func headerMatchesHaveFourForms() {
+        let (name, value) = (Array("n".utf8), Array("v".utf8))
+        #expect(
+            Filters.match("n=v") == HeaderMatchMessage(name: name, kind: .equals, value: value))
+        #expect(
+            Filters.match("n^=v") == HeaderMatchMessage(name: name, kind: .prefix, value: value))
+        #expect(Filters.match("n") == HeaderMatchMessage(name: name, kind: .exists))
+        #expect(Filters.match("!n") == HeaderMatchMessage(name: name, kind: .absent))
+        #expect(Filters.match("n=") == HeaderMatchMessage(name: name, kind: .equals))
+    }
+
+    @Test func aBadPatternIsFoundBeforeAnythingIsSent() throws {
+        let invocation = try Invocation(
+            ["n", "--pattern", "a..b"], of: SubscribeCommand.description)
+        #expect(throws: CommandFailure.self) { try Filters.config(invocation, exchange: []) }
+    }
+}
+
+struct ExitCodeTests {
+    @Test func failuresSayWhatWhyAndWhichCode() {
+        let failure = CommandFailure(
+            Failure(.notFound, "there is no such name"), doing: "cannot stop 'x'")
+        #expect(failure.exit == .failure)
+        #expect(failure.line == "dormouse: cannot stop 'x': there is no such name [NOT_FOUND]")
+    }
+
+    @Test func exitCodesAreThoseOfSysexits() {
+        #expect(ExitCode(.unavailable).rawValue == 69)
+        #expect(ExitCode(.deadlineExceeded).rawValue == 75)
+        #expect(ExitCode(.permissionDenied).rawValue == 77)
+        #expect(ExitCode(.alreadyExists).rawValue == 73)
+        #expect(ExitCode(.internal).rawValue == 70)
+        #expect(StatusCode.allCases.filter { ExitCode($0) == .success } == [.ok])
+    }
+}
