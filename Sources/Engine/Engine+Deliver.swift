@@ -23,8 +23,10 @@ extension Engine {
                 return self.noteIdle(subscriber)
             case .tail(var after, let allowance):
                 #if DEBUG
-                let isPlanted = self.plantedBug == .seamOffByOne
-                if isPlanted, subscriber.machine.awake?.isReplaying == true { after = after.next }
+                    let isPlanted = self.plantedBug == .seamOffByOne
+                    if isPlanted, subscriber.machine.awake?.isReplaying == true {
+                        after = after.next
+                    }
                 #endif
                 guard let chunk = exchange.tail.chunk(after: after) else { return }
                 guard self.send(chunk, after, allowance, fromLog: false, subscriber, session) else {

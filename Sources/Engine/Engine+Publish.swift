@@ -107,10 +107,12 @@ extension Engine {
 
     private func write(_ append: Append) async {
         #if DEBUG
-        if self.plantedBug == .deliveryBeforeCommit, let exchange = self.exchanges[append.exchange]
-        {
-            self.carryOut(exchange.log.completed(last: append.last, outcome: .committed), exchange)
-        }
+            if self.plantedBug == .deliveryBeforeCommit,
+                let exchange = self.exchanges[append.exchange]
+            {
+                self.carryOut(
+                    exchange.log.completed(last: append.last, outcome: .committed), exchange)
+            }
         #endif
         let outcome = await self.log.append(append)
         guard let exchange = self.exchanges[append.exchange] else { return }

@@ -8,10 +8,10 @@ internal import Diagnostics
 extension Engine {
     func save(_ save: PositionSave, _ exchange: Exchange) {
         #if DEBUG
-        let isPlanted = self.plantedBug == .positionBeyondSent
-        let save =
-            isPlanted
-            ? PositionSave(name: save.name, position: exchange.head, epoch: save.epoch) : save
+            let isPlanted = self.plantedBug == .positionBeyondSent
+            let save =
+                isPlanted
+                ? PositionSave(name: save.name, position: exchange.head, epoch: save.epoch) : save
         #endif
         self.unsaved.mark(save, in: exchange.id)
         self.unsavedSignal.signal()

@@ -62,8 +62,8 @@ package actor Engine {
     var isDraining = false
     var isFinished = false
     #if DEBUG
-    /// A bug that the simulation must find; never set outside of its tests.
-    package var plantedBug: PlantedBug?
+        /// A bug that the simulation must find; never set outside of its tests.
+        package var plantedBug: PlantedBug?
     #endif
 
     package init(
@@ -157,13 +157,13 @@ package actor Engine {
 }
 
 #if DEBUG
-/// Bugs to plant: the tests show that the simulation finds each of them.
-package enum PlantedBug: Hashable, Sendable {
-    /// Events are delivered and their publishers answered when the append is handed to the store.
-    case deliveryBeforeCommit
-    /// The first event from the tail after a replay is skipped.
-    case seamOffByOne
-    /// The head is saved instead of the confirmed position.
-    case positionBeyondSent
-}
+    /// Bugs to plant: the tests show that the simulation finds each of them.
+    package enum PlantedBug: Hashable, Sendable {
+        /// Events are delivered and their publishers answered when the append is handed to the store.
+        case deliveryBeforeCommit
+        /// The first event from the tail after a replay is skipped.
+        case seamOffByOne
+        /// The head is saved instead of the confirmed position.
+        case positionBeyondSent
+    }
 #endif

@@ -1,5 +1,11 @@
 import Core
-import Foundation
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+    import Glibc
+#else
+    import Foundation
+#endif
 
 /// Where initdb, pg_ctl and postgres are.
 struct PostgresBinaries {
@@ -38,6 +44,16 @@ struct PostgresBinaries {
             let number = version.output.split(separator: " ").dropFirst().first?
                 .split(separator: ".").first.flatMap({ Int($0) })
         else { return [] }
-        return [(number, folder.output.trimmingCharacters(in: .whitespacesAndNewlines))]
+        return [(number, folder.output.trimmed)]
+    }
+}
+
+extension String {
+    /// Without blanks and line ends at both ends.
+    var trimmed: String {
+        guard let first = self.firstIndex(where: { !$0.isWhitespace }),
+            let last = self.lastIndex(where: { !$0.isWhitespace })
+        else { return "" }
+        return String(self[first...last])
     }
 }

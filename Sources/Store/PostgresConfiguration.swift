@@ -1,5 +1,11 @@
 import Core
-import Foundation
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+    import Glibc
+#else
+    import Foundation
+#endif
 
 /// The settings of a private instance, in a file of their own: written anew with every start, so
 /// that a newer program brings newer ones.
@@ -7,7 +13,7 @@ enum PostgresConfiguration {
     private static let file = "dormouse.conf"
 
     static func write(_ folders: PostgresFolders, into cluster: String) throws(Failure) {
-        let socket = folders.socket.replacingOccurrences(of: "'", with: "''")
+        let socket = folders.socket.replacing("'", with: "''")
         try Self.replace(
             "\(cluster)/\(Self.file)", owner: folders.user,
             with: """

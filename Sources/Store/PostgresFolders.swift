@@ -1,5 +1,11 @@
 import Core
-import Foundation
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+    import Glibc
+#else
+    import Foundation
+#endif
 
 /// The folders of a private instance: `<data>/postgres` (the cluster) and the one with its socket.
 struct PostgresFolders: Sendable {

@@ -1,7 +1,13 @@
 import CLibPQ
 import Channels
 package import Core
-import Foundation
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+    import Glibc
+#else
+    import Foundation
+#endif
 
 // 1. `<data>/postgres` is a cluster of its own, reachable only through a unix socket in a folder
 //    that only its user can enter.
@@ -176,7 +182,7 @@ package actor PrivatePostgres {
                 }
             }
             // Other processes end, or recover, without telling us.
-            Thread.sleep(forTimeInterval: pause)
+            usleep(UInt32(pause * 1_000_000))
             pause = min(1, 2 * pause)
         }
     }
@@ -213,13 +219,13 @@ package actor PrivatePostgres {
     }
 
     private static func conninfo(_ folders: PostgresFolders, database: String) -> String {
-        let host = folders.socket.replacingOccurrences(of: "\\", with: "\\\\")
-            .replacingOccurrences(of: "'", with: "\\'")
+        let host = folders.socket.replacing("\\", with: "\\\\")
+            .replacing("'", with: "\\'")
         return "host='\(host)' port=5432 user=\(Self.name) dbname=\(database)"
     }
 
     private static func address(_ folders: PostgresFolders) -> Address {
-        let host = folders.socket.replacingOccurrences(of: "'", with: "'\\''")
+        let host = folders.socket.replacing("'", with: "'\\''")
         return Address(
             conninfo: Self.conninfo(folders, database: Self.name),
             psql: "psql -h '\(host)' -p 5432 -U \(Self.name) \(Self.name)",
@@ -231,7 +237,7 @@ package actor PrivatePostgres {
             return nil
         }
         return Int(
-            String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+            String(decoding: bytes, as: UTF8.self).trimmed)
     }
 
     private static func tail(_ path: String) -> String {
