@@ -1,9 +1,10 @@
-/// Things to do at a time, earliest first; equal times in the order in which they were added. A
-/// binary heap.
+/// Things to do at a time, each of them once, earliest first; equal times in the order in which
+/// they were added.
 ///
-/// Entries are not removed when they are no longer needed: whoever is called checks whether there
-/// still is something to do.
-package struct DeadlineQueue<Item: Sendable>: Sendable {
+/// A binary heap that knows where each item stands, so that an item which is no longer needed is
+/// removed at once: peers decide how many deadlines are set and given up, and none of those may
+/// stay.
+package struct DeadlineQueue<Item: Hashable & Sendable>: Sendable {
     private struct Entry: Sendable {
         let at: Instant
         let order: UInt64
@@ -15,6 +16,7 @@ package struct DeadlineQueue<Item: Sendable>: Sendable {
     }
 
     private var heap: [Entry] = []
+    private var places: [Item: Int] = [:]
     private var added: UInt64 = 0
 
     package init() {}
@@ -22,31 +24,54 @@ package struct DeadlineQueue<Item: Sendable>: Sendable {
     package var count: Int { self.heap.count }
     package var earliest: Instant? { self.heap.first?.at }
 
+    /// Sets the time of the item, whether it had one or not.
     package mutating func add(_ item: Item, at: Instant) {
+        self.remove(item)
         self.added &+= 1
         self.heap.append(Entry(at: at, order: self.added, item: item))
-        var child = self.heap.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard self.heap[child].isBefore(self.heap[parent]) else { break }
-            self.heap.swapAt(child, parent)
-            child = parent
-        }
+        self.places[item] = self.heap.count - 1
+        self.rise(from: self.heap.count - 1)
+    }
+
+    package mutating func remove(_ item: Item) {
+        guard let place = self.places.removeValue(forKey: item) else { return }
+        let last = self.heap.removeLast()
+        guard place < self.heap.count else { return }
+        self.put(last, at: place)
+        self.rise(from: place)
+        self.sink(from: place)
     }
 
     /// The earliest item whose time has come.
     package mutating func take(now: Instant) -> Item? {
         guard let first = self.heap.first, first.at <= now else { return nil }
-        let last = self.heap.removeLast()
-        if !self.heap.isEmpty {
-            self.heap[0] = last
-            self.sink()
-        }
+        self.remove(first.item)
         return first.item
     }
 
-    private mutating func sink() {
-        var parent = 0
+    private mutating func put(_ entry: Entry, at place: Int) {
+        self.heap[place] = entry
+        self.places[entry.item] = place
+    }
+
+    private mutating func swap(_ one: Int, _ other: Int) {
+        let entry = self.heap[one]
+        self.put(self.heap[other], at: one)
+        self.put(entry, at: other)
+    }
+
+    private mutating func rise(from start: Int) {
+        var child = start
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard self.heap[child].isBefore(self.heap[parent]) else { return }
+            self.swap(child, parent)
+            child = parent
+        }
+    }
+
+    private mutating func sink(from start: Int) {
+        var parent = start
         while true {
             var least = parent
             for child in [2 * parent + 1, 2 * parent + 2]
@@ -54,7 +79,7 @@ package struct DeadlineQueue<Item: Sendable>: Sendable {
                 least = child
             }
             if least == parent { return }
-            self.heap.swapAt(parent, least)
+            self.swap(parent, least)
             parent = least
         }
     }

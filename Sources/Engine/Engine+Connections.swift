@@ -52,6 +52,7 @@ extension Engine {
     /// The connection is gone, whoever ended it.
     package func closed(_ id: ConnectionID, reason: String) {
         guard let session = self.sessions.removeValue(forKey: id) else { return }
+        self.deadlines.remove(.session(id))
         _ = session.machine.close()
         for subscriber in session.awake { self.putToSleep(subscriber, .connectionClosed(reason)) }
         session.subscriptions = [:]

@@ -91,7 +91,10 @@ extension Engine {
     func wakeFetchers(_ exchange: Exchange) {
         let fetchers = exchange.fetchers
         exchange.fetchers = []
-        for id in fetchers { self.sleepers.removeValue(forKey: id)?.resume() }
+        for id in fetchers {
+            self.deadlines.remove(.sleeper(id))
+            self.sleepers.removeValue(forKey: id)?.resume()
+        }
     }
 }
 

@@ -27,8 +27,8 @@ extension Engine {
         let receivers = exchanges.reduce(0) { $0 + $1.receivers.count }
         let subscribers = exchanges.reduce(0) { $0 + $1.subscribers.count }
         self.logger.info(
-            "restored \(exchanges.count) exchanges, \(receivers) receivers, \(subscribers) sleeping subscribers"
-        )
+            "restored; exchanges: \(exchanges.count), receivers: \(receivers), "
+                + "sleeping subscribers: \(subscribers)")
     }
 
     @discardableResult

@@ -174,6 +174,8 @@ extension Engine {
     }
 
     private func detach(_ subscriber: Subscriber, from session: Session, stream: StreamID) {
+        self.deadlines.remove(.acknowledgement(Consumer(connection: session.id, stream: stream)))
+        subscriber.isDeadlineArmed = false
         session.subscriptions[stream] = nil
         session.awake.removeAll { $0 === subscriber }
         subscriber.session = nil

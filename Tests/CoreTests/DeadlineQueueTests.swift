@@ -49,4 +49,36 @@ import Testing
             }
         }
     }
+
+    @Test func anItemHasOneTimeAndTheLastOneCounts() {
+        var queue = DeadlineQueue<String>()
+        queue.add("a", at: at(5))
+        queue.add("b", at: at(6))
+        queue.add("a", at: at(9))
+        #expect(queue.count == 2 && queue.earliest == at(6))
+        queue.add("a", at: at(1))
+        #expect(queue.take(now: at(9)) == "a" && queue.take(now: at(9)) == "b" && queue.count == 0)
+    }
+
+    @Test func whatIsRemovedNeverComes() {
+        for seed in seeds(50) {
+            var random = SeededGenerator(seed: seed)
+            var queue = DeadlineQueue<Int>()
+            var model: [Int: Int] = [:]
+            for item in 0..<100 {
+                let time = Int.random(in: 0..<50, using: &random)
+                queue.add(item, at: at(time))
+                model[item] = time
+            }
+            for item in 0..<100 where random.chance(50) {
+                queue.remove(item)
+                queue.remove(item)
+                model[item] = nil
+            }
+            var taken: [Int] = []
+            while let item = queue.take(now: at(50)) { taken.append(item) }
+            let expected = model.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
+            if taken != expected || queue.count != 0 { report("took \(taken)", seed: seed) }
+        }
+    }
 }
