@@ -7,6 +7,9 @@ package import Core
 package actor PostgresState: StateStore {
     private nonisolated let executor = ThreadExecutor(name: "state")
     private let connection: ReconnectingConnection
+    /// Who we are, once exchanges were taken: what belongs to an exchange of somebody else is not
+    /// changed.
+    private var owner: Int64 = 0
 
     package init(_ settings: ConnectionSettings) {
         self.connection = ReconnectingConnection(settings)
@@ -30,6 +33,7 @@ package actor PostgresState: StateStore {
     }
 
     package func takeExchanges(as owner: OwnerID) throws(Failure) -> [ExchangeRecord] {
+        self.owner = owner.rawValue
         let parameters = Self.parameters(owner.rawValue)
         return try self.connection.perform { connection throws(Failure) in
             try connection.transaction { () throws(Failure) in
@@ -111,24 +115,24 @@ package actor PostgresState: StateStore {
         var parameters = Self.parameters(exchange.rawValue)
         parameters.add(config.canonicalBytes)
         parameters.add(ConfigJSON.text(config))
+        parameters.add(self.owner)
         return try self.connection.perform { connection throws(Failure) in
             let found = try connection.run(StateStatements.findReceiver, parameters.prefix(2))
             if found.rowsCount == 1 { return ReceiverID(rawValue: try found.integer(0, 0)) }
             let made = try connection.run(StateStatements.makeReceiver, parameters)
-            guard made.rowsCount == 1 else {
-                throw Failure(.notFound, "there is no such exchange any more")
-            }
+            guard made.rowsCount == 1 else { throw Self.lost }
             return ReceiverID(rawValue: try made.integer(0, 0))
         }
     }
 
     package func removeReceiver(_ id: ReceiverID, of exchange: ExchangeID) throws(Failure) {
-        try self.run(
-            StateStatements.removeReceiver, Self.parameters(exchange.rawValue, id.rawValue))
+        try self.change(
+            StateStatements.removeReceiver,
+            Self.parameters(exchange.rawValue, self.owner, id.rawValue))
     }
 
     package func storeSubscriber(_ record: SubscriberRecord) throws(Failure) {
-        var parameters = Self.parameters(record.exchange.rawValue)
+        var parameters = Self.parameters(record.exchange.rawValue, self.owner)
         parameters.add(record.name.text)
         parameters.add(record.receiver.rawValue)
         parameters.add(record.position)
@@ -141,8 +145,8 @@ package actor PostgresState: StateStore {
             parameters.addNull()
             parameters.addNull()
         }
-        let stored = try self.run(StateStatements.storeSubscriber, parameters)
-        guard stored.rowsCount == 1 else {
+        let stored = try self.change(StateStatements.storeSubscriber, parameters)
+        guard try stored.integer(0, 0) == 1 else {
             throw Failure(
                 .aborted,
                 "the subscriber \(record.name) was changed by a newer session; retry from its state"
@@ -151,9 +155,9 @@ package actor PostgresState: StateStore {
     }
 
     package func removeSubscriber(_ name: Name, of exchange: ExchangeID) throws(Failure) {
-        var parameters = Self.parameters(exchange.rawValue)
+        var parameters = Self.parameters(exchange.rawValue, self.owner)
         parameters.add(name.text)
-        try self.run(StateStatements.removeSubscriber, parameters)
+        try self.change(StateStatements.removeSubscriber, parameters)
     }
 
     package func savePositions(
@@ -172,6 +176,19 @@ package actor PostgresState: StateStore {
 
     private func disconnect() {
         self.connection.close()
+    }
+
+    private static let lost = Failure(
+        .unavailable, "another server has taken this exchange; connect to that one")
+
+    /// Runs a statement that answers with a row only while the exchange is ours.
+    @discardableResult
+    private func change(_ statement: Statement, _ parameters: Parameters) throws(Failure)
+        -> PostgresResult
+    {
+        let result = try self.run(statement, parameters)
+        guard result.rowsCount == 1 else { throw Self.lost }
+        return result
     }
 
     @discardableResult

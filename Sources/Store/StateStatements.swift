@@ -65,36 +65,56 @@ enum StateStatements {
         sql: """
             INSERT INTO dormouse.receiver (exchange_id, config_key, config)
             SELECT exchange_id, $2::bytea, $3::text::jsonb FROM dormouse.exchange
-            WHERE exchange_id = $1::bigint
+            WHERE exchange_id = $1::bigint AND owner = $4::bigint
             ON CONFLICT (exchange_id, sha256(config_key)) DO UPDATE SET config = excluded.config
             RETURNING receiver_id
             """)
 
+    // A server that has lost the exchange changes nothing of it. Each of these answers with one row
+    // when the exchange is still ours, and with none otherwise.
+
+    private static let ours = """
+        WITH ours AS (
+            SELECT exchange_id FROM dormouse.exchange
+            WHERE exchange_id = $1::bigint AND owner = $2::bigint)
+        """
+
     static let removeReceiver = Statement(
         name: "remove_receiver",
         sql: """
-            DELETE FROM dormouse.receiver
-            WHERE exchange_id = $1::bigint AND receiver_id = $2::bigint
+            \(ours), removed AS (
+                DELETE FROM dormouse.receiver r USING ours
+                WHERE r.exchange_id = ours.exchange_id AND r.receiver_id = $3::bigint)
+            SELECT exchange_id FROM ours
             """)
 
+    /// The row says whether it was stored: not, when the stored session epoch is newer.
     static let storeSubscriber = Statement(
         name: "store_subscriber",
         sql: """
-            INSERT INTO dormouse.subscriber AS s (exchange_id, name, receiver_id, position,
-                session_epoch, paused_until, pause_reason)
-            VALUES ($1::bigint, $2::text, $3::bigint, $4::bigint, $5::bigint, $6::timestamptz,
-                $7::text)
-            ON CONFLICT (exchange_id, name) DO UPDATE SET receiver_id = excluded.receiver_id,
-                position = excluded.position, session_epoch = excluded.session_epoch,
-                paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
-                seen_at = now()
-            WHERE s.session_epoch <= excluded.session_epoch
-            RETURNING 1
+            \(ours), stored AS (
+                INSERT INTO dormouse.subscriber AS s (exchange_id, name, receiver_id, position,
+                    session_epoch, paused_until, pause_reason)
+                SELECT exchange_id, $3::text, $4::bigint, $5::bigint, $6::bigint,
+                    $7::timestamptz, $8::text
+                FROM ours
+                ON CONFLICT (exchange_id, name) DO UPDATE SET receiver_id = excluded.receiver_id,
+                    position = excluded.position, session_epoch = excluded.session_epoch,
+                    paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
+                    seen_at = now()
+                WHERE s.session_epoch <= excluded.session_epoch
+                RETURNING 1)
+            SELECT (SELECT count(*) FROM stored) FROM ours
             """)
 
     static let removeSubscriber = Statement(
         name: "remove_subscriber",
-        sql: "DELETE FROM dormouse.subscriber WHERE exchange_id = $1::bigint AND name = $2::text")
+        sql: """
+            \(ours), removed AS (
+                DELETE FROM dormouse.subscriber s USING ours
+                WHERE s.exchange_id = ours.exchange_id AND s.name = $3::text)
+            SELECT exchange_id FROM ours
+            """)
 
     /// No lock on the exchange: a new owner gives its subscribers newer session epochs, so that
     /// what slips through in the same instant still changes nothing of it.

@@ -80,9 +80,9 @@ final class SimulatedServer: Host, @unchecked Sendable {
         self.connections = []
     }
 
-    /// The limit, and a last statement that may be slow.
+    /// The limit, and last statements that may be slow.
     private var drainAllowance: UInt64 {
-        UInt64(self.simulation.plan.limits.drainMillisecondsMax) * 1_000 + 2_000_000
+        UInt64(self.simulation.plan.limits.drainMillisecondsMax) * 1_000 + 15_000_000
     }
 
     /// SIGTERM.

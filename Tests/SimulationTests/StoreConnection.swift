@@ -44,6 +44,7 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     private var lines: [Line: UInt64] = [:]
     private var isDead = false
     private var isCut = false
+    private var owner: OwnerID?
     private var lastAppends: [ExchangeID: (epoch: OwnerEpoch, last: Position)] = [:]
 
     init(_ simulation: Simulation, server: Int) {
@@ -188,6 +189,18 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         return try await self.result(self.turn(.state), fate, body)
     }
 
+    /// A server that has lost the exchange must not change its subscribers: they are the next one's.
+    private func changing<Value>(
+        _ what: String, in exchange: ExchangeID, _ body: @escaping () throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        try await self.changing(what) { () throws(Failure) in
+            guard self.simulation.durable.exchange(exchange)?.owner == self.owner else {
+                throw Failure(.unavailable, "another server has taken this exchange")
+            }
+            return try body()
+        }
+    }
+
     func read(_ exchange: ExchangeID, after: Position, bytesMax: Int) async throws(Failure)
         -> LogPage
     {
@@ -219,7 +232,8 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     // MARK: StateStore
 
     func takeExchanges(as owner: OwnerID) async throws(Failure) -> [ExchangeRecord] {
-        try await self.changing("takes the exchanges") {
+        self.owner = owner
+        return try await self.changing("takes the exchanges") {
             self.simulation.durable.take(as: owner)
         }
     }
@@ -261,19 +275,22 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     func registerReceiver(_ config: ReceiverConfig, in exchange: ExchangeID) async throws(Failure)
         -> ReceiverID
     {
-        try await self.changing("registers \(config.patterns)") { () throws(Failure) in
+        try await self.changing("registers \(config.patterns)", in: exchange) {
+            () throws(Failure) in
             try self.simulation.durable.register(config, in: exchange)
         }
     }
 
     func removeReceiver(_ id: ReceiverID, of exchange: ExchangeID) async throws(Failure) {
-        try await self.changing("removes receiver \(id.rawValue)") { () throws(Failure) in
+        try await self.changing("removes receiver \(id.rawValue)", in: exchange) {
+            () throws(Failure) in
             try self.simulation.durable.removeReceiver(id, of: exchange)
         }
     }
 
     func storeSubscriber(_ record: SubscriberRecord) async throws(Failure) {
-        try await self.changing("stores \(record.name) at \(record.position)") {
+        try await self.changing("stores \(record.name) at \(record.position)", in: record.exchange)
+        {
             () throws(Failure) in
             let old = self.simulation.durable.exchange(record.exchange)?.subscribers[record.name]
             try self.simulation.durable.store(record)
@@ -282,7 +299,7 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     }
 
     func removeSubscriber(_ name: Name, of exchange: ExchangeID) async throws(Failure) {
-        try await self.changing("removes \(name)") { () throws(Failure) in
+        try await self.changing("removes \(name)", in: exchange) { () throws(Failure) in
             try self.simulation.durable.removeSubscriber(name, of: exchange)
         }
     }
