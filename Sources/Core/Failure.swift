@@ -28,6 +28,12 @@ package struct Failure: Error, Hashable, Sendable {
     }
 }
 
+extension Failure {
+    /// What a store says when its server no longer owns the exchange, and what clients are told then.
+    package static let exchangeLost = Failure(
+        .unavailable, "another server has taken this exchange; connect to that one")
+}
+
 extension Failure: CustomStringConvertible {
     package var description: String {
         let cause = self.underlying.isEmpty ? "" : " (\(self.underlying))"

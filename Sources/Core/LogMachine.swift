@@ -152,7 +152,7 @@ package struct LogMachine: ~Copyable {
     /// A producer asks how far it got. Answered when all before it is decided; it may then go on
     /// from there.
     package mutating func askProducer(_ name: Name, ticket: Ticket, now: Instant) -> PublishAction {
-        if case .lost = self.state { return .answer(.failed(Self.lostFailure)) }
+        if case .lost = self.state { return .answer(.failed(.exchangeLost)) }
         if self.refusesPublishes { return .answer(.failed(Self.awayFailure)) }
         if let failure = self.producers.ask(name, from: ticket.connection) {
             return self.enqueue(.refused(failure), ticket: ticket, now: now)
@@ -161,7 +161,7 @@ package struct LogMachine: ~Copyable {
     }
 
     private func refusal(of events: EncodedEvents) -> Failure? {
-        if case .lost = self.state { return Self.lostFailure }
+        if case .lost = self.state { return .exchangeLost }
         if self.refusesPublishes { return Self.awayFailure }
         if self.pendingBytes + events.bytes.count > self.configuration.pendingBytesMax {
             return Failure(
@@ -384,7 +384,7 @@ package struct LogMachine: ~Copyable {
     private mutating func lose() -> [AnsweredTicket] {
         guard self.state != .lost else { return [] }
         self.state = .lost
-        return self.failAll(Self.lostFailure, dropping: true)
+        return self.failAll(.exchangeLost, dropping: true)
     }
 
     private mutating func commit(through index: Int, into action: inout CompletionAction) {
@@ -490,8 +490,6 @@ package struct LogMachine: ~Copyable {
 
     // MARK: Failures
 
-    private static let lostFailure = Failure(
-        .unavailable, "another server has taken this exchange; connect to that one")
     private static let awayFailure = Failure(
         .unavailable,
         "the store did not commit in time, so it is not known whether the events are stored; send them again with "

@@ -201,8 +201,8 @@ package protocol StateStore: Sendable {
 
     /// Makes an exchange owned by `owner`; `alreadyExists` when there is one of this name.
     func createExchange(_ name: Name, owner: OwnerID) async throws(Failure) -> ExchangeRecord
-    // From here on, a store whose server no longer owns the exchange changes nothing of it and says
-    // `unavailable`: subscribers are the next owner's.
+    // From here on, a store whose server no longer owns the exchange changes nothing of it and
+    // throws `Failure.exchangeLost`: subscribers are the next owner's.
 
     /// Finds the receiver with this config or makes it.
     func registerReceiver(_ config: ReceiverConfig, in exchange: ExchangeID) async throws(Failure)

@@ -119,7 +119,7 @@ extension Engine {
             subscriber.machine.setPause(pause, now: self.host.wallTime)
             self.schedulePauseEnd(subscriber)
             self.pump(subscriber)
-            try await self.asking { () async throws(Failure) in
+            try await self.asking(about: exchange) { () async throws(Failure) in
                 try await self.manager.storePause(of: subscriber)
             }
         }
@@ -170,7 +170,7 @@ extension Engine {
             guard let subscriber = exchange.subscribers[name] else { return false }
             self.end(
                 subscriber, Failure(.stopped, "the subscriber was forgotten"), reason: .stopped)
-            try await self.asking { () async throws(Failure) in
+            try await self.asking(about: exchange) { () async throws(Failure) in
                 try await self.manager.forget(subscriber, named: name)
             }
             self.unsaved.remove(name, in: id)

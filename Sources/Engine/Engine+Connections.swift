@@ -46,6 +46,7 @@ extension Engine {
     package func drained(_ id: ConnectionID) {
         guard let session = self.sessions[id] else { return }
         for subscriber in session.awake { self.pump(subscriber) }
+        self.roomCame(session)
         self.resumeReading(session)
     }
 
@@ -56,6 +57,7 @@ extension Engine {
         _ = session.machine.close()
         for subscriber in session.awake { self.putToSleep(subscriber, .connectionClosed(reason)) }
         session.subscriptions = [:]
+        self.roomCame(session)
         self.logger.debug("connection closed", [.peer: session.peer.address, .reason: reason])
         self.finishIfQuiet()
     }
@@ -95,7 +97,7 @@ extension Engine {
     }
 
     /// The peer asks faster than it reads the answers.
-    private func isCongested(_ session: Session) -> Bool {
+    func isCongested(_ session: Session) -> Bool {
         session.peer.queuedBytes > self.limits.outboundBytesMax
     }
 

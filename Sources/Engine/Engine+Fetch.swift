@@ -39,20 +39,35 @@ extension Engine {
         var reader = reader
         var scannedBytes = 0
         while self.sessions[connection]?.isOpen(stream) == true {
-            if reader.isDone || scannedBytes > self.limits.replayBytes { break }
-            if reader.upto < exchange.head {
-                scannedBytes += try await self.scan(&reader, exchange)
-            } else if reader.hasEvents || self.host.now >= deadline || self.isDraining {
-                break
-            } else {
-                await self.waitForNews(exchange, until: deadline)
+            let isAnswered = try await self.withRoom(for: connection) {
+                () async throws(Failure) -> Bool in
+                while !reader.isDone, scannedBytes <= self.limits.replayBytes,
+                    reader.upto < exchange.head,
+                    self.sessions[connection]?.isOpen(stream) == true
+                {
+                    scannedBytes += try await self.scan(&reader, exchange)
+                }
+                guard
+                    reader.isDone || scannedBytes > self.limits.replayBytes || reader.hasEvents
+                        || self.host.now >= deadline || self.isDraining
+                else { return false }
+                self.answer(reader, in: exchange, to: connection, stream)
+                return true
             }
+            if isAnswered { break }
+            if reader.upto == exchange.head { await self.waitForNews(exchange, until: deadline) }
         }
+        return nil
+    }
+
+    private func answer(
+        _ reader: FetchReader, in exchange: Exchange, to connection: ConnectionID,
+        _ stream: StreamID
+    ) {
         let header = DeliveryHeader(
             after: reader.after, upto: reader.upto, head: exchange.head,
             replay: reader.isFromLog)
         self.sessions[connection]?.answer(stream, header, records: reader.records)
-        return nil
     }
 
     /// Looks at the next chunks; returns how many bytes that was.

@@ -9,11 +9,13 @@ extension Engine {
         let size =
             request.pageSize == 0
             ? self.limits.listPageMax : min(Int(request.pageSize), self.limits.listPageMax)
-        let id = exchange.id
+        let (id, connection) = (exchange.id, session.id)
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            .list(
-                try await engine.list(
-                    in: id, prefix: request.namePrefix, after: request.pageToken, size: size))
+            try await engine.withRoom(for: connection) { () async throws(Failure) -> Reply in
+                .list(
+                    try await engine.list(
+                        in: id, prefix: request.namePrefix, after: request.pageToken, size: size))
+            }
         }
     }
 

@@ -190,15 +190,15 @@ extension Engine {
     /// Another server has the exchange: nothing is written, delivered or saved for it here any
     /// more.
     func lost(_ exchange: Exchange) {
+        guard !exchange.isLost else { return }
+        exchange.isLost = true
         self.logger.error(
             "another server has taken this exchange; writing to it has stopped here",
             [.exchange: exchange.name.text])
         self.answer(exchange.log.lostOwnership())
-        let failure = Failure(
-            .unavailable, "another server has taken this exchange; connect to that one")
         for receiver in exchange.awakeReceivers {
             for subscriber in receiver.awake {
-                self.end(subscriber, failure, reason: .exchangeLost)
+                self.end(subscriber, .exchangeLost, reason: .exchangeLost)
             }
         }
         self.wakeFetchers(exchange)

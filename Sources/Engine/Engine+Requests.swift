@@ -149,14 +149,18 @@ extension Engine {
 
     /// Notes how the store answered, and passes its answer on.
     func asking<Value>(
-        _ body: () async throws(Failure) -> Value
+        about exchange: Exchange? = nil, _ body: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         do throws(Failure) {
             let value = try await body()
             self.storeAnswered()
             return value
         } catch {
-            self.storeFailed(error)
+            if error == .exchangeLost, let exchange {
+                self.lost(exchange)
+            } else {
+                self.storeFailed(error)
+            }
             throw error
         }
     }

@@ -54,7 +54,7 @@ extension Engine {
         _ name: Name, _ plan: SubscriptionPlan, in exchange: Exchange
     ) async throws(Failure) -> Subscriber {
         let start = try await self.resolve(plan.start, in: exchange)
-        return try await self.asking { () async throws(Failure) -> Subscriber in
+        return try await self.asking(about: exchange) { () async throws(Failure) -> Subscriber in
             let receiver = try await self.manager.receiver(
                 plan.config, in: exchange, isDurable: true)
             defer { self.release(receiver, in: exchange) }
@@ -78,7 +78,7 @@ extension Engine {
             .takenOver, "a newer consumer of this name came with another config")
         self.end(subscriber, takenOver, reason: .takenOver)
         let old = subscriber.receiver
-        try await self.asking { () async throws(Failure) in
+        try await self.asking(about: exchange) { () async throws(Failure) in
             let receiver = try await self.manager.receiver(
                 plan.config, in: exchange, isDurable: true)
             defer { self.release(receiver, in: exchange) }
@@ -136,8 +136,7 @@ extension Engine {
             throw Failure(.draining, "the server is stopping; connect again")
         }
         guard exchange.log.state != .lost else {
-            throw Failure(
-                .unavailable, "another server has taken this exchange; connect to that one")
+            throw .exchangeLost
         }
         if (start ?? subscriber.machine.confirmed).next < exchange.first {
             throw self.positionLost(exchange)
@@ -230,7 +229,7 @@ extension Engine {
             return
         }
         do throws(Failure) {
-            try await self.asking { () async throws(Failure) in
+            try await self.asking(about: exchange) { () async throws(Failure) in
                 try await self.manager.removeRow(receiver, in: exchange)
             }
         } catch {

@@ -37,6 +37,8 @@ package actor Engine {
     let arena = Arena()
     var sessions: [ConnectionID: Session] = [:]
     let manager: ReceiverManager
+    /// Large answers of one connection are made one after the other.
+    let largeAnswers = Turns<ConnectionID>()
     var exchanges: [ExchangeID: Exchange] = [:]
     var exchangesByName: [Name: Exchange] = [:]
     var incarnation = Incarnation(bytes: [])
@@ -131,6 +133,9 @@ package actor Engine {
             for subscriber in session.awake { self.end(subscriber, failure, reason: .draining) }
             self.closeIfFinished(session)
         }
+        for exchange in self.exchanges.values.sorted(by: { $0.id < $1.id }) {
+            self.wakeFetchers(exchange)
+        }
         self.add(
             .drain, at: self.host.now.advanced(byMilliseconds: self.limits.drainMillisecondsMax))
         self.finishIfQuiet()
@@ -144,7 +149,11 @@ package actor Engine {
     func finish() {
         guard !self.isFinished else { return }
         self.isFinished = true
-        for id in self.sessions.keys.sorted() { self.sessions[id]?.peer.close() }
+        for id in self.sessions.keys.sorted() {
+            guard let session = self.sessions[id] else { continue }
+            self.roomCame(session)
+            session.peer.close()
+        }
         for exchange in self.exchanges.values.sorted(by: { $0.id < $1.id }) {
             exchange.writerSignal.close()
             self.wakeFetchers(exchange)

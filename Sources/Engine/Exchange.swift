@@ -27,6 +27,8 @@ final class Exchange {
     var bookmarks: [Subscriber] = []
     var isExpiryArmed = false
     var isRecovering = false
+    /// Another server has taken it; everybody was told.
+    var isLost = false
     /// Recoveries since something was committed.
     var recoveries = 0
     /// Something was committed since chunks were last merged.

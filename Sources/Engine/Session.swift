@@ -20,6 +20,8 @@ final class Session {
     var awake: [Subscriber] = []
     /// Requests whose work goes on outside of this turn, cancelled ones included.
     var operations = 0
+    /// The large answer that waits for room; one at a time does.
+    var roomWaiter: CheckedContinuation<Void, Never>?
     var client = ""
     var principal = ""
 

@@ -120,7 +120,7 @@ package actor PostgresState: StateStore {
             let found = try connection.run(StateStatements.findReceiver, parameters.prefix(2))
             if found.rowsCount == 1 { return ReceiverID(rawValue: try found.integer(0, 0)) }
             let made = try connection.run(StateStatements.makeReceiver, parameters)
-            guard made.rowsCount == 1 else { throw Self.lost }
+            guard made.rowsCount == 1 else { throw .exchangeLost }
             return ReceiverID(rawValue: try made.integer(0, 0))
         }
     }
@@ -178,16 +178,13 @@ package actor PostgresState: StateStore {
         self.connection.close()
     }
 
-    private static let lost = Failure(
-        .unavailable, "another server has taken this exchange; connect to that one")
-
     /// Runs a statement that answers with a row only while the exchange is ours.
     @discardableResult
     private func change(_ statement: Statement, _ parameters: Parameters) throws(Failure)
         -> PostgresResult
     {
         let result = try self.run(statement, parameters)
-        guard result.rowsCount == 1 else { throw Self.lost }
+        guard result.rowsCount == 1 else { throw .exchangeLost }
         return result
     }
 

@@ -93,18 +93,25 @@ final class Administrator: SimulatedClient, @unchecked Sendable {
         }
     }
 
+    /// Of all names, since a pause may hold in the engine although it could not be stored.
     private func resumeAll() {
         guard self.mustResume else { return }
-        var isPaused = false
+        self.mustResume = false
         for exchange in self.simulation.durable.exchanges {
             let name = exchange.id.rawValue == 1 ? [] : Array(exchange.name.text.utf8)
-            for subscriber in exchange.subscribers.keys.sorted()
-            where exchange.subscribers[subscriber]?.pause != nil {
-                isPaused = true
+            for subscriber in exchange.subscribers.keys.sorted() {
                 self.request(
                     .pause(PauseRequest(exchange: name, name: Array(subscriber.text.utf8))))
             }
         }
-        self.mustResume = isPaused
+    }
+
+    override func answered(_ stream: UInt32, _ asked: Asked, _ result: Result<Reply, Failure>) {
+        guard self.simulation.isQuiet, case .failure(let failure) = result else { return }
+        if failure.code.isRetryable { self.mustResume = true }
+    }
+
+    override func ended() {
+        if self.simulation.isQuiet { self.mustResume = true }
     }
 }

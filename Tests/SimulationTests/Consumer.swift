@@ -19,6 +19,7 @@ final class Consumer: SimulatedClient, @unchecked Sendable {
     private let confirming: Confirming
     private var stream: UInt32?
     private var mustReposition = false
+    private var restsUntil: UInt64 = 0
 
     override init(_ simulation: Simulation, number: Int) {
         let exchange = simulation.dice.within(1...simulation.plan.exchanges)
@@ -109,7 +110,9 @@ final class Consumer: SimulatedClient, @unchecked Sendable {
     }
 
     override func act() {
-        guard let stream = self.stream, let record = self.record else { return self.subscribe() }
+        guard let stream = self.stream, let record = self.record else {
+            return self.simulation.now < self.restsUntil ? () : self.subscribe()
+        }
         if self.isFinal { return }
         switch self.dice.below(100) {
         case 0..<40: self.grant(record, stream)
@@ -226,6 +229,9 @@ final class Consumer: SimulatedClient, @unchecked Sendable {
         switch failure.code {
         case .positionLost, .outOfRange:
             self.mustReposition = true
+        case .takenOver:
+            // Or two consumers of one name would do nothing else.
+            self.restsUntil = self.simulation.now + UInt64(self.dice.within(5_000...400_000))
         case .failedPrecondition:
             self.config = Self.config(self.dice, of: self.name)
         default: break

@@ -117,6 +117,16 @@ final class SimulatedServer: Host, @unchecked Sendable {
         self.engine.assumeIsolated(body)
     }
 
+    /// Another server took an exchange, perhaps one that died right after it: who runs the server
+    /// starts it anew then.
+    var hasLost: Bool {
+        var hasLost = false
+        self.withEngine { engine in
+            hasLost = engine.exchanges.values.contains { $0.log.state == .lost }
+        }
+        return hasLost
+    }
+
     // MARK: Host
 
     var now: Instant {

@@ -193,6 +193,7 @@ final class Simulation: @unchecked Sendable {
         where server.phase == .serving && (self.isQuiet || self.dice.chance(50)) {
             if self.dice.chance(500) { server.kill() } else { server.drain() }
         }
+        if let last = self.servers.last, last.phase == .serving, last.hasLost { last.drain() }
         let isNeeded = self.servers.allSatisfy { $0.phase == .dead || $0.phase == .ended }
         if isNeeded { self.startServer() }
         let newest = self.servers.last
@@ -233,8 +234,9 @@ final class Simulation: @unchecked Sendable {
 
     private func waitForQuiet(until deadline: UInt64) {
         self.checker.checkMemory(self.servers, self.plan.limits)
+        self.keepServing()
         let waiting = self.clients.compactMap(\.waitsFor)
-        if waiting.isEmpty {
+        if waiting.isEmpty, self.servers.last?.phase == .serving {
             self.checker.checkEnd(self.durable, self.finalConsumers)
             self.isEnding = true
             self.servers.last?.drain()

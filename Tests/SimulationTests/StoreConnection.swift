@@ -195,7 +195,7 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     ) async throws(Failure) -> Value {
         try await self.changing(what) { () throws(Failure) in
             guard self.simulation.durable.exchange(exchange)?.owner == self.owner else {
-                throw Failure(.unavailable, "another server has taken this exchange")
+                throw Failure.exchangeLost
             }
             return try body()
         }

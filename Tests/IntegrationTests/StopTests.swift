@@ -1,0 +1,93 @@
+import Core
+import Foundation
+import PlainClient
+import Testing
+import Wire
+
+extension Integration {
+    /// The server is asked to stop.
+    @Suite(.serialized)
+    struct StopTests {
+        @Test func everybodyIsToldAndPositionsAreStored() throws {
+            try withServer(["--save-ms", "60000"]) { server, database in
+                let client = try TestClient(server.address())
+                let stream = try client.subscribe("name")
+                try client.publish("a", "1", "2", "3")
+                _ = try client.events(3, on: stream)
+                try client.acknowledge(2, on: stream)
+                let fetch = try client.client.sendRequest(
+                    .fetch(FetchRequest(after: 3, waitMilliseconds: 60_000)))
+                server.child.signal(SIGTERM)
+                #expect(try client.end(of: stream).code == .draining)
+                #expect(try client.goAway().code == .draining)
+                // What was asked before is answered.
+                guard case .success(.fetch(let page)) = try client.answer(to: fetch) else {
+                    throw Problem("the fetch was not answered")
+                }
+                #expect(page.events.isEmpty)
+                client.close()
+                #expect(try server.child.wait() == .exit(0))
+                let position = try database.number(
+                    "SELECT position FROM dormouse.subscriptions WHERE name = 'name'")
+                #expect(position == 2)
+            }
+        }
+
+        @Test func aPeerThatDoesNotCloseDoesNotKeepTheServer() throws {
+            try withServer(["--drain-ms", "3000"]) { server, _ in
+                let silent = try RawConnection(server.address())
+                try silent.sayHello()
+                try silent.send(.subscribe(SubscribeRequest(name: [65])), stream: 2)
+                _ = try silent.next()
+                let begin = uptime
+                #expect(try server.stop() == .exit(0))
+                #expect(uptime - begin < 10)
+            }
+        }
+
+        @Test func nothingIsLostWhenItStopsUnderLoad() throws {
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let database = try Cluster.shared().makeDatabase()
+            let flags = ["--database", database.conninfo, "--unix", "\(folder)/socket"]
+            var server = try Server(flags)
+            defer { server.destroy() }
+            let group = LoadGroup(try Address("unix:\(folder)/socket"))
+            for _ in 1...4 {
+                let client = try TestClient(Address("unix:\(folder)/socket"))
+                let before = try client.serverReply().published
+                try eventually("events flow") {
+                    try group.check()
+                    return try client.serverReply().published > before + 200
+                }
+                client.close()
+                #expect(try server.stop() == .exit(0))
+                server.destroy()
+                server = try Server(flags)
+            }
+            try group.finish(database, "SIGTERM")
+        }
+
+        @Test func aServerThatWaitsForItsDatabaseStopsAtOnce() throws {
+            let server = try Server(starting: ["--database", "host=/nowhere dbname=x"])
+            defer { server.destroy() }
+            try eventually("the server says why it waits") { !server.child.errors.isEmpty }
+            let begin = uptime
+            #expect(try server.stop() == .exit(0))
+            #expect(uptime - begin < 3)
+        }
+
+        @Test func aSecondSignalEndsItAtOnce() throws {
+            try withServer { server, _ in
+                let silent = try RawConnection(server.address())
+                try silent.sayHello()
+                // Something that the server would wait for: a connection in the middle of a frame.
+                try silent.send([0, 0, 0, 9])
+                server.child.signal(SIGTERM)
+                server.child.signal(SIGTERM)
+                let end = try server.child.wait()
+                #expect(end == .exit(75) || end == .exit(0))
+            }
+        }
+    }
+}
