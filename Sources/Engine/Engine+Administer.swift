@@ -1,5 +1,4 @@
 internal import Core
-internal import Diagnostics
 internal import Wire
 
 extension Engine {
@@ -116,13 +115,17 @@ extension Engine {
         guard let name, let exchange = self.exchanges[id] else { throw self.unknownSubscriber }
         try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
             guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
-            subscriber.machine.setPause(pause, now: self.host.wallTime)
-            self.schedulePauseEnd(subscriber)
-            self.pump(subscriber)
             try await self.asking(about: exchange) { () async throws(Failure) in
-                try await self.manager.storePause(of: subscriber)
+                try await self.manager.storePause(pause, of: subscriber)
             }
+            self.apply(pause, to: subscriber)
         }
+    }
+
+    private func apply(_ pause: Pause?, to subscriber: Subscriber) {
+        subscriber.machine.setPause(pause, now: self.host.wallTime)
+        self.schedulePauseEnd(subscriber)
+        self.pump(subscriber)
     }
 
     func schedulePauseEnd(_ subscriber: Subscriber) {
@@ -141,17 +144,8 @@ extension Engine {
             let pause = subscriber.machine.pause
         else { return }
         guard pause.until <= self.host.wallTime else { return self.schedulePauseEnd(subscriber) }
-        self.spawn { engine in
-            do throws(Failure) {
-                try await engine.setPause(nil, of: name, in: id)
-            } catch {
-                // In memory it has resumed; the row is read again only at a start, when the pause
-                // is over, too.
-                engine.logger.warning(
-                    "cannot store the end of a pause",
-                    [.subscriber: name.text, .error: error.description])
-            }
-        }
+        // The row needs no change: a pause that is over means nothing when it is restored.
+        self.apply(nil, to: subscriber)
     }
 
     func forget(_ request: ForgetRequest, _ stream: StreamID, _ session: Session) throws(Failure) {

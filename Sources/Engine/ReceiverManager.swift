@@ -135,8 +135,12 @@ final class ReceiverManager {
         receiver.named += 1
     }
 
-    func storePause(of subscriber: Subscriber) async throws(Failure) {
-        if let record = subscriber.record { try await self.store.storeSubscriber(record) }
+    func storePause(_ pause: Pause?, of subscriber: Subscriber) async throws(Failure) {
+        guard let record = subscriber.record else { return }
+        try await self.store.storeSubscriber(
+            SubscriberRecord(
+                exchange: record.exchange, name: record.name, receiver: record.receiver,
+                position: record.position, epoch: record.epoch, pause: pause))
     }
 
     /// Removes a sleeping subscriber, its row first.
