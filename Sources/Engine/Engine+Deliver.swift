@@ -46,7 +46,9 @@ extension Engine {
         _ subscriber: Subscriber, _ session: Session
     ) -> Bool {
         let portion = Portion(
-            of: chunk, after: after, upto: subscriber.machine.portionEnd(after: after),
+            of: chunk, after: after,
+            // The log may already hold more than we were told of.
+            upto: min(subscriber.machine.portionEnd(after: after), subscriber.exchange.head),
             matches: self.matches(chunk, after, fromLog: fromLog, subscriber), allowance: allowance)
         if portion.isStuck {
             let failure = Failure(

@@ -55,7 +55,7 @@ extension Engine {
                 return true
             }
             if isAnswered { break }
-            if reader.upto == exchange.head { await self.waitForNews(exchange, until: deadline) }
+            if reader.upto >= exchange.head { await self.waitForNews(exchange, until: deadline) }
         }
         return nil
     }
@@ -75,7 +75,7 @@ extension Engine {
         -> Int
     {
         if let chunk = exchange.tail.chunk(after: reader.upto) {
-            reader.add(chunk, fromLog: false)
+            reader.add(chunk, upto: exchange.head, fromLog: false)
             return chunk.bytesCount
         }
         let (id, after) = (exchange.id, reader.upto)
@@ -86,7 +86,10 @@ extension Engine {
             exchange.first = page.chunks.first?.first ?? exchange.tail.first ?? exchange.head.next
             throw self.positionLost(exchange)
         }
-        for chunk in page.chunks where !reader.isDone { reader.add(chunk, fromLog: true) }
+        // The log may already hold more than we were told of: what is not our head yet is not shown.
+        for chunk in page.chunks where !reader.isDone && reader.upto < exchange.head {
+            reader.add(chunk, upto: exchange.head, fromLog: true)
+        }
         return page.chunks.reduce(0) { $0 + $1.bytesCount }
     }
 
@@ -133,9 +136,9 @@ private struct FetchReader: Sendable {
 
     var hasEvents: Bool { !self.records.isEmpty }
 
-    mutating func add(_ chunk: Chunk, fromLog: Bool) {
+    mutating func add(_ chunk: Chunk, upto end: Position, fromLog: Bool) {
         let portion = Portion(
-            of: chunk, after: self.upto, upto: .last, matches: self.filter.matches(chunk),
+            of: chunk, after: self.upto, upto: end, matches: self.filter.matches(chunk),
             allowance: self.allowance)
         chunk.block.withUnsafeBytes { bytes in
             for range in portion.ranges { self.records.append(contentsOf: bytes[range]) }
@@ -146,7 +149,8 @@ private struct FetchReader: Sendable {
         self.allowance.cost -= portion.cost
         self.allowance.frameBytes -= portion.bytes
         self.isDone =
-            portion.upto < chunk.last || self.allowance.events <= 0 || self.allowance.cost <= 0
+            portion.upto < min(end, chunk.last) || self.allowance.events <= 0
+            || self.allowance.cost <= 0
             || self.allowance.frameBytes <= 0
     }
 }

@@ -166,6 +166,7 @@ package actor PrivatePostgres {
                     throw .databaseAway("the private Postgres is still recovering")
                 }
             } else {
+                Self.takeNoteOfEnd(folders.cluster)
                 let started = try folders.child.run(
                     binaries.pgctl,
                     [
@@ -185,6 +186,17 @@ package actor PrivatePostgres {
             usleep(UInt32(pause * 1_000_000))
             pause = min(1, 2 * pause)
         }
+    }
+
+    /// As process 1 of a container we are the parent of every server that `pg_ctl` has left. Until
+    /// its parent has asked how it ended, one that was killed counts as running, and Postgres starts
+    /// no other. Where somebody else is the parent, nothing happens.
+    private static func takeNoteOfEnd(_ cluster: String) {
+        guard let bytes = FileManager.default.contents(atPath: cluster + "/postmaster.pid"),
+            let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first,
+            let process = pid_t(line), process > 0
+        else { return }
+        waitpid(process, nil, WNOHANG)
     }
 
     // MARK: Details

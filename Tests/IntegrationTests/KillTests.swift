@@ -88,6 +88,49 @@ extension Integration {
             }
         }
 
+        /// Whether programs can be given process numbers of their own, as in a container.
+        static let hasNamespaces: Bool = {
+            let made = try? Command.run(["/usr/bin/unshare", "--pid", "--fork", "/bin/true"])
+            return made?.end == .exit(0)
+        }()
+
+        /// The parent of a private Postgres is then the server itself, which must take note of its
+        /// end: until then the dead one counts as running, and a new one does not start.
+        @Test(.enabled(if: hasNamespaces, "needs namespaces of process numbers"))
+        func asProcessOneItStartsItsPostgresAgainToo() throws {
+            try self.withFolder { folder, flags, address in
+                let container = try Child(
+                    [
+                        "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+                        "\(Server.binaries)/dormoused",
+                    ] + flags, in: folder, label: "container")
+                defer { container.destroy() }
+                try eventually("the server listens", seconds: 60) {
+                    container.output.contains("listening on unix:")
+                }
+                let old = try #require(try self.outerPostmaster(folder))
+                kill(old, SIGKILL)
+                let client = try TestClient(address)
+                try eventually("another Postgres runs and takes events", seconds: 60) {
+                    do {
+                        try client.publish("a", "1")
+                        let new = try self.outerPostmaster(folder)
+                        return new != nil && new != old
+                    } catch let failure as Failure where failure.code == .unavailable {
+                        return false
+                    }
+                }
+            }
+        }
+
+        /// The postmaster by its number out here.
+        private func outerPostmaster(_ folder: String) throws -> pid_t? {
+            let found = try Command.run([
+                "/usr/bin/pgrep", "-o", "-f", "bin/postgres -D \(folder)/postgres",
+            ])
+            return pid_t(found.output.trimmingCharacters(in: .whitespacesAndNewlines))
+        }
+
         @Test func nothingAnsweredIsLostWhenPostgresRestartsTenTimes() throws {
             var random = SeededNumbers.fresh(for: "immediate restart of Postgres")
             let cluster = try Cluster()

@@ -45,7 +45,19 @@ enum Postgres {
     static func postmaster(_ cluster: String) -> pid_t? {
         let process = Folder.text("\(cluster)/postmaster.pid").split(separator: "\n").first
             .flatMap { pid_t($0) }
-        return process.flatMap { kill($0, 0) == 0 ? $0 : nil }
+        return process.flatMap { Self.isPostmaster($0, of: cluster) ? $0 : nil }
+    }
+
+    /// The number in the file may be another process's by now, or one of another namespace: only
+    /// what was started for this cluster counts. One that has ended has no command line.
+    private static func isPostmaster(_ process: pid_t, of cluster: String) -> Bool {
+        guard process > 1, kill(process, 0) == 0 else { return false }
+        #if os(Linux)
+            let command = Folder.text("/proc/\(process)/cmdline")
+            return command.contains("postgres\0") && command.contains("\0\(cluster)\0")
+        #else
+            return true
+        #endif
     }
 
     /// Ends it without ceremony.
@@ -53,8 +65,8 @@ enum Postgres {
         guard let process = Self.postmaster(cluster) else { return }
         kill(process, SIGQUIT)
         let deadline = uptime + 10
-        while kill(process, 0) == 0, uptime < deadline { usleep(3_000) }
-        kill(process, SIGKILL)
+        while Self.isPostmaster(process, of: cluster), uptime < deadline { usleep(3_000) }
+        if Self.isPostmaster(process, of: cluster) { kill(process, SIGKILL) }
     }
 }
 
