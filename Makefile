@@ -10,7 +10,7 @@ DESTDIR ?=
 ARGS ?=
 # How many seeds the simulation runs under ThreadSanitizer, which is about ten times slower. Without it,
 # the tests' own default holds.
-THREAD_SEEDS ?= 300
+THREAD_SEEDS ?= 200
 
 SWIFT ?= $(shell scripts/find-swift.sh 2>/dev/null)
 BIN := $(CURDIR)/.build/release
@@ -54,16 +54,16 @@ bench: build ## build and run the benchmarks; ARGS are passed on
 
 .PHONY: clean
 clean: ## remove everything that was built; the data in ./.dormouse stays
-	rm -rf .build .build-tsan
+	rm -rf .build .build-tsan .build-asan
 
 # ---- tests -----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-unit test-simulation test-integration test-thread ## install what is missing, run all tests
+test: test-unit test-simulation test-integration test-thread test-address ## install what is missing, run all tests
 
 .PHONY: test-unit
-test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own)
-	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests)\.'
+test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine
+	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|CommandLineTests)\.'
 
 .PHONY: test-simulation
 test-simulation: dependencies-test toolchain ## the whole engine on a memory store, random faults from seeds (DORMOUSE_SEEDS)
@@ -78,6 +78,11 @@ test-thread: dependencies-test toolchain ## Core, Channels, Wire and the simulat
 	@DORMOUSE_SEEDS=$(THREAD_SEEDS) TSAN_OPTIONS=halt_on_error=1 $(STAGE) thread $(TEST) \
 	    --sanitize=thread --scratch-path .build-tsan \
 	    --filter '^(CoreTests|ChannelsTests|WireTests|SimulationTests)\.'
+
+.PHONY: test-address
+test-address: dependencies-test toolchain ## what touches borrowed memory and C, under AddressSanitizer
+	@ASAN_OPTIONS=detect_leaks=0 $(STAGE) address $(TEST) \
+	    --sanitize=address --scratch-path .build-asan --filter '^(CoreTests|WireTests)\.'
 
 # ---- checks ----------------------------------------------------------------------------------------
 
@@ -109,7 +114,7 @@ dependencies-test:
 .PHONY: toolchain
 toolchain:
 	@scripts/find-swift.sh >/dev/null
-	@for directory in .build .build-tsan; do \
+	@for directory in .build .build-tsan .build-asan; do \
 	    if [ -e $$directory ] && [ ! -w $$directory ]; then \
 	        echo "$(CURDIR)/$$directory belongs to $$(stat -c %U $$directory 2>/dev/null), and you are $$(id -un):" \
 	            'it was built by another user. Remove it, or clone the repository anew.' >&2; \
