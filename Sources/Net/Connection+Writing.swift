@@ -142,7 +142,9 @@ extension Connection {
     }
 
     private func tellDrained() {
-        guard self.wasAboveLowWater, self.queuedBytes <= self.lowWaterBytes else { return }
+        // A connection that is being closed is told of its end only.
+        guard self.state == .open, self.wasAboveLowWater, self.queuedBytes <= self.lowWaterBytes
+        else { return }
         self.wasAboveLowWater = false
         self.handler?.drained(self)
     }
