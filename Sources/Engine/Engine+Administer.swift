@@ -207,11 +207,13 @@ extension Engine {
             guard self.exchangesByName[name] == nil else {
                 throw Failure(.alreadyExists, "the exchange \(name) exists")
             }
-            guard self.exchanges.count < self.limits.exchangesMax else {
+            guard self.exchanges.count + self.exchangesInMaking < self.limits.exchangesMax else {
                 throw Failure(
                     .resourceExhausted,
                     "there are \(self.exchanges.count) exchanges; raise --exchanges")
             }
+            self.exchangesInMaking += 1
+            defer { self.exchangesInMaking -= 1 }
             let record = try await self.asking { () async throws(Failure) -> ExchangeRecord in
                 try await self.store.createExchange(name, owner: self.owner)
             }

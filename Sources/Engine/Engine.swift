@@ -41,6 +41,8 @@ package actor Engine {
     let largeAnswers = Turns<ConnectionID>()
     var exchanges: [ExchangeID: Exchange] = [:]
     var exchangesByName: [Name: Exchange] = [:]
+    /// Whose rows are being written: they count, or many at once would pass the limit.
+    var exchangesInMaking = 0
     var incarnation = Incarnation(bytes: [])
     var startedAt = Timestamp.zero
 

@@ -19,6 +19,8 @@ final class Exchange {
     var receivers: [[UInt8]: Receiver] = [:]
     /// The durable ones, awake or asleep.
     var subscribers: [Name: Subscriber] = [:]
+    /// Whose rows are being written: they count, or many at once would pass the limit.
+    var subscribersInMaking = 0
     /// Those with awake subscribers, in the order in which they woke.
     var awakeReceivers: [Receiver] = []
     /// Fetches that wait for something new.

@@ -108,7 +108,8 @@ final class ReceiverManager {
         _ name: Name, receiver: Receiver, in exchange: Exchange, after position: Position,
         now: Timestamp
     ) async throws(Failure) -> Subscriber {
-        guard exchange.subscribers.count < self.limits.subscribersMax else {
+        guard exchange.subscribers.count + exchange.subscribersInMaking < self.limits.subscribersMax
+        else {
             throw Failure(
                 .resourceExhausted,
                 "the exchange already has \(exchange.subscribers.count) subscribers; forget some, or raise --subscribers"
@@ -117,6 +118,8 @@ final class ReceiverManager {
         let subscriber = Subscriber(
             name: name, exchange: exchange, receiver: receiver,
             machine: SubscriberMachine(createdAt: position, now: now))
+        exchange.subscribersInMaking += 1
+        defer { exchange.subscribersInMaking -= 1 }
         if let record = subscriber.record { try await self.store.storeSubscriber(record) }
         exchange.add(subscriber, named: name)
         receiver.named += 1
