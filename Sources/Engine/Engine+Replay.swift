@@ -46,7 +46,13 @@ extension Engine {
     func readLoop() async {
         while let key = await self.pageRequests.receive() {
             self.feedReaders()
-            await self.read(key)
+            // Whoever asked may be gone; a page that was asked for by nobody is a prefetch.
+            let waiters = self.pageWaiters[key] ?? []
+            if waiters.isEmpty || waiters.contains(where: { $0.wantedPage == key }) {
+                await self.read(key)
+            } else {
+                _ = self.takeWaiters(key)
+            }
         }
     }
 
