@@ -20,7 +20,9 @@ package struct KeyPattern: Hashable, Comparable, Sendable, CustomStringConvertib
             switch Array(part) {
             case []: throw Self.failure(bytes.isEmpty ? "is empty" : "has an empty word")
             case [UInt8(ascii: "*")]: words.append(.one)
-            case [UInt8(ascii: "#")]: words.append(.any)
+            case [UInt8(ascii: "#")]:
+                // Two of them in a row say no more than one.
+                if words.last != .any { words.append(.any) }
             case let word where word.allSatisfy(EventKey.isWordByte): words.append(.exactly(word))
             default: throw Self.failure("has the word '\(String(decoding: part, as: UTF8.self))'")
             }
@@ -40,6 +42,9 @@ package struct KeyPattern: Hashable, Comparable, Sendable, CustomStringConvertib
     package static func == (left: Self, right: Self) -> Bool { left.text == right.text }
     package func hash(into hasher: inout Hasher) { hasher.combine(self.text) }
     package var description: String { self.text }
+
+    /// How much there is to compare with a key.
+    var wordsCount: Int { self.words.count }
 
     /// Whether every key matches: the filter then need not look at keys at all.
     package var matchesEverything: Bool { self.words == [.any] }

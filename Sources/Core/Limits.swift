@@ -17,6 +17,9 @@ package struct Limits: Hashable, Sendable {
     package static let headerMatchValueBytesMax = 1024
     /// Each pattern may be tried for each new key; 64 keep a key under 10 µs.
     package static let patternsMax = 64
+    /// Of all patterns of a config together. To compare one key may take this many steps for each
+    /// of its words: 512 × 128 words at the worst, which is less than a millisecond.
+    package static let patternWordsMax = 512
     package static let headerMatchesMax = 16
     /// `HelloRequest.client`, `PauseRequest.reason` and the like, which are kept per connection or
     /// subscriber.

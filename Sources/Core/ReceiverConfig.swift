@@ -55,6 +55,13 @@ package struct ReceiverConfig: Hashable, Sendable {
                 "the receiver config has \(patterns.count) patterns and \(headers.count) header matches; "
                     + "expected at most \(Limits.patternsMax) and \(Limits.headerMatchesMax)")
         }
+        let words = patterns.reduce(0) { $0 + $1.wordsCount }
+        guard words <= Limits.patternWordsMax else {
+            throw Failure(
+                .invalidArgument,
+                "the receiver config's patterns have \(words) words together; expected at most "
+                    + "\(Limits.patternWordsMax)")
+        }
         self.init(
             sorted: Set(patterns).sorted(),
             Set(headers).sorted { $0.canonicalBytes.lexicographicallyPrecedes($1.canonicalBytes) })

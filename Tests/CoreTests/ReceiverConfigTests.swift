@@ -87,6 +87,19 @@ import Testing
         }
     }
 
+    @Test func patternsTogetherHaveALimitOfWords() throws {
+        let words = { (count: Int) in Array(repeating: "*", count: count).joined(separator: ".") }
+        let four = try ["a", "b", "c", "d"].map { try KeyPattern("\($0)." + words(127)) }
+        #expect(try ReceiverConfig(patterns: four, headers: []).patterns.count == 4)
+        let more = four + [try KeyPattern("one")]
+        #expect(throws: Failure.self) { try ReceiverConfig(patterns: more, headers: []) }
+        // Several # in a row are one.
+        let many = try KeyPattern(Array(repeating: "#", count: 128).joined(separator: "."))
+        #expect(throws: Never.self) {
+            try ReceiverConfig(patterns: Array(four[..<3]) + [many], headers: [])
+        }
+    }
+
     @Test func theLimitsHold() throws {
         let patterns = try (0...Limits.patternsMax).map { try KeyPattern("k\($0)") }
         let headers = try (0...Limits.headerMatchesMax).map {
