@@ -18,6 +18,12 @@ package struct Chunk: Sendable {
 
     package var count: Int { self.starts.count }
     package var bytesCount: Int { self.block.count }
+    /// What it takes in memory, about: the block, four bytes for each record, the keys with an
+    /// array each, and some hundred for the objects, which is what counts when chunks hold one
+    /// event.
+    package var memoryBytes: Int {
+        512 + self.block.count + 4 * self.count + (self.keys ?? []).reduce(0) { $0 + 48 + $1.count }
+    }
 
     /// Takes what a builder in this module made; `starts` is not empty and the records carry first,
     /// first + 1, ….

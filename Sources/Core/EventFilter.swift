@@ -9,8 +9,8 @@ package enum Matches: Hashable, Sendable {
 /// Applies a receiver config to chunks. Verdicts on keys are remembered, since keys repeat far more
 /// often than they are new.
 package struct EventFilter {
-    /// Remembered keys; 4,096 × about 100 bytes per receiver at most. When full, it starts anew.
-    private static let verdictsMax = 4_096
+    /// Remembered keys; 256 × about 300 bytes per receiver at most. When full, it starts anew.
+    private static let verdictsMax = 256
 
     package let config: ReceiverConfig
     private let anyKey: Bool

@@ -144,9 +144,16 @@ package struct LogMachine: ~Copyable {
     }
 
     /// A request that was wrong by itself; its answer waits for those before it.
-    package mutating func refuse(_ failure: Failure, ticket: Ticket, now: Instant) -> PublishAction
-    {
-        self.enqueue(.refused(failure), ticket: ticket, now: now)
+    /// A producer is held there: what it sent behind must not be stored before it has said what
+    /// becomes of this one.
+    package mutating func refuse(
+        _ failure: Failure, producer: Name? = nil, sequence: UInt64 = 0, ticket: Ticket,
+        now: Instant
+    ) -> PublishAction {
+        if let producer, self.producers.refusal(producer, from: ticket.connection) == nil {
+            self.producers.hold(producer, at: sequence)
+        }
+        return self.enqueue(.refused(failure), ticket: ticket, now: now)
     }
 
     /// A producer asks how far it got. Answered when all before it is decided; it may then go on
@@ -487,14 +494,4 @@ package struct LogMachine: ~Copyable {
         }
         return AnsweredTicket(ticket: ticket, answer: .failed(failure))
     }
-
-    // MARK: Failures
-
-    private static let awayFailure = Failure(
-        .unavailable,
-        "the store did not commit in time, so it is not known whether the events are stored; send them again with "
-            + "the same producer and sequence",
-        retryAfterMilliseconds: 1_000)
-    private static let fullFailure = Failure(
-        .outOfRange, "the exchange has no positions left; create another exchange")
 }

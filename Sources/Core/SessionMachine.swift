@@ -25,8 +25,11 @@ package struct SessionMachine: ~Copyable {
         package let method: UInt16
         /// No reply is wanted unless it fails.
         package let isQuiet: Bool
-        /// Bytes of events that wait for their commit.
+        /// Bytes of the request, which wait with it.
         package let publishBytes: Int
+        /// Ended by CANCEL. Its work goes on, unheard; until that is over, the number is not free, or
+        /// its end would be taken for the next request's.
+        package var isCancelled = false
     }
 
     package private(set) var state: State = .greeting
@@ -78,6 +81,13 @@ package struct SessionMachine: ~Copyable {
         method: UInt16, isHello: Bool, stream: StreamID, isQuiet: Bool, publishBytes: Int
     ) -> RequestAction {
         if self.state == .greeting || self.state == .closed { return .ignore }
+        if self.requests[stream]?.isCancelled == true {
+            return .refuse(
+                Failure(
+                    .aborted,
+                    "what the cancelled request on stream \(stream.rawValue) has set in motion is not over; "
+                        + "use another number"))
+        }
         guard stream != .connection, self.requests[stream] == nil else {
             return .goAway(
                 Failure(
@@ -114,7 +124,24 @@ package struct SessionMachine: ~Copyable {
     package mutating func answered(_ stream: StreamID) -> Request? {
         guard let request = self.requests.removeValue(forKey: stream) else { return nil }
         self.publishBytes -= request.publishBytes
-        return request
+        return request.isCancelled ? nil : request
+    }
+
+    /// CANCEL came; true: END is due. The number is free when `answered` or `workEnded` follows.
+    package mutating func cancel(_ stream: StreamID) -> Bool {
+        guard let request = self.requests[stream], !request.isCancelled else { return false }
+        self.requests[stream]?.isCancelled = true
+        return true
+    }
+
+    /// The work of a request is over; if it was cancelled meanwhile, its number is free now.
+    package mutating func workEnded(_ stream: StreamID) {
+        if self.requests[stream]?.isCancelled == true { _ = self.answered(stream) }
+    }
+
+    /// Whether somebody still waits for this request's answer.
+    package func isOpen(_ stream: StreamID) -> Bool {
+        self.requests[stream]?.isCancelled == false
     }
 
     // MARK: Silence

@@ -22,14 +22,14 @@ package struct TailBuffer {
 
     package mutating func append(_ chunk: Chunk) {
         self.chunks.append(chunk)
-        self.bytes += chunk.bytesCount
+        self.bytes += chunk.memoryBytes
     }
 
     /// Drops the oldest chunks until at most `budget` bytes are left. The newest chunk always
     /// stays: live subscribers are about to read it.
     package mutating func evict(to budget: Int) {
         while self.bytes > budget, self.chunksCount > 1 {
-            self.bytes -= self.chunks[self.start].bytesCount
+            self.bytes -= self.chunks[self.start].memoryBytes
             self.chunks[self.start] = Self.evicted
             self.start += 1
         }

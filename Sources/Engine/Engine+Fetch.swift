@@ -55,7 +55,9 @@ extension Engine {
                 return true
             }
             if isAnswered { break }
-            if reader.upto >= exchange.head { await self.waitForNews(exchange, until: deadline) }
+            if reader.upto >= exchange.head {
+                await self.waitForNews(exchange, until: deadline, for: connection)
+            }
         }
         return nil
     }
@@ -95,20 +97,36 @@ extension Engine {
 
     // MARK: Waiting
 
-    private func waitForNews(_ exchange: Exchange, until deadline: Instant) async {
+    private func waitForNews(
+        _ exchange: Exchange, until deadline: Instant, for connection: ConnectionID
+    ) async {
+        guard let session = self.sessions[connection] else { return }
         self.lastSleeper += 1
         let id = self.lastSleeper
-        exchange.fetchers.append(id)
+        exchange.fetchers.insert(id)
+        session.fetchers.insert(id)
         await withCheckedContinuation { continuation in
             self.sleepers[id] = continuation
             self.add(.sleeper(id), at: deadline)
         }
-        exchange.fetchers.removeAll { $0 == id }
+        exchange.fetchers.remove(id)
+        session.fetchers.remove(id)
+    }
+
+    /// Nobody may be left to wait for them: each looks whether it is still wanted.
+    func wakeFetchers(of session: Session) {
+        let fetchers = session.fetchers.sorted()
+        session.fetchers = []
+        self.wake(fetchers)
     }
 
     func wakeFetchers(_ exchange: Exchange) {
-        let fetchers = exchange.fetchers
+        let fetchers = exchange.fetchers.sorted()
         exchange.fetchers = []
+        self.wake(fetchers)
+    }
+
+    private func wake(_ fetchers: [UInt64]) {
         for id in fetchers {
             self.deadlines.remove(.sleeper(id))
             self.sleepers.removeValue(forKey: id)?.resume()

@@ -12,19 +12,21 @@ extension Engine {
         let ticket = Ticket(connection: session.id, stream: stream)
         let now = self.host.now
         let action: LogMachine.PublishAction
+        var producer: Name?
         do throws(Failure) {
-            let producer =
-                request.producer.isEmpty
-                ? nil : try Name(bytes: request.producer, what: "producer")
+            if !request.producer.isEmpty {
+                producer = try Name(bytes: request.producer, what: "producer")
+            }
+            if let failure = request.failure { throw failure }
             guard !request.events.isEmpty else {
                 throw Failure(.invalidArgument, "the request holds no events; send at least one")
             }
             action = exchange.log.publish(
                 request.events, producer: producer, sequence: request.sequence, ticket: ticket,
-                now: now,
-                time: self.host.wallTime)
+                now: now, time: self.host.wallTime)
         } catch {
-            action = exchange.log.refuse(error, ticket: ticket, now: now)
+            action = exchange.log.refuse(
+                error, producer: producer, sequence: request.sequence, ticket: ticket, now: now)
         }
         self.carryOut(action, ticket, exchange)
     }

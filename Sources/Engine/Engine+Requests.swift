@@ -8,7 +8,7 @@ extension Engine {
         let method = Method(rawValue: header.code)
         let action = session.machine.requestReceived(
             method: header.code, isHello: method == .hello, stream: header.stream,
-            isQuiet: header.wantsNoReply, publishBytes: method == .publish ? payload.count : 0)
+            isQuiet: header.wantsNoReply, publishBytes: method == .subscribe ? 0 : payload.count)
         switch action {
         case .ignore:
             return
@@ -92,9 +92,9 @@ extension Engine {
         if let subscriber = session.subscriptions[stream] {
             return self.end(subscriber, failure, reason: .cancelled)
         }
-        guard session.machine.answered(stream) != nil else { return }
+        guard session.machine.cancel(stream) else { return }
         session.send(failure, as: .end, on: stream)
-        self.closeIfFinished(session)
+        self.wakeFetchers(of: session)
     }
 
     // MARK: Helpers
@@ -138,6 +138,7 @@ extension Engine {
     ) {
         guard let session = self.sessions[id] else { return }
         session.operations -= 1
+        defer { session.machine.workEnded(stream) }
         switch outcome {
         case .success(let reply?): session.answer(stream, reply)
         case .success(nil): break

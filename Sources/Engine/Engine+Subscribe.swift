@@ -10,17 +10,20 @@ extension Engine {
     ) throws(Failure) {
         let exchange = try self.exchange(named: request.config.exchange)
         let plan = try SubscriptionPlan(request, limits: self.limits)
-        guard session.subscriptions.count < self.limits.streamsMax else {
+        // Those that are being opened count, too.
+        let streams = session.subscriptions.count + session.streamsOpening
+        guard streams < self.limits.streamsMax else {
             throw Failure(
                 .resourceExhausted,
-                "the connection already has \(session.subscriptions.count) subscriptions; use another connection"
-            )
+                "the connection already has \(streams) subscriptions; use another connection")
         }
         let (id, consumer) = (exchange.id, Consumer(connection: session.id, stream: stream))
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
+            defer { engine.sessions[consumer.connection]?.streamsOpening -= 1 }
             try await engine.open(plan, for: consumer, in: id)
             return nil
         }
+        session.streamsOpening += 1
     }
 
     private func open(

@@ -24,7 +24,7 @@ final class Exchange {
     /// Those with awake subscribers, in the order in which they woke.
     var awakeReceivers: [Receiver] = []
     /// Fetches that wait for something new.
-    var fetchers: [UInt64] = []
+    var fetchers: Set<UInt64> = []
     /// Idle subscribers that must be told how far the log is.
     var bookmarks: [Subscriber] = []
     var isExpiryArmed = false

@@ -18,6 +18,10 @@ final class Session {
     var subscriptions: [StreamID: Subscriber] = [:]
     /// The same, in the order in which they woke.
     var awake: [Subscriber] = []
+    /// Subscriptions whose rows are being looked up or written.
+    var streamsOpening = 0
+    /// Fetches of it that wait for something new.
+    var fetchers: Set<UInt64> = []
     /// Requests whose work goes on outside of this turn, cancelled ones included.
     var operations = 0
     /// The large answer that waits for room; one at a time does.
@@ -90,6 +94,6 @@ final class Session {
     }
 
     func isOpen(_ stream: StreamID) -> Bool {
-        self.machine.requests[stream] != nil
+        self.machine.isOpen(stream)
     }
 }

@@ -14,13 +14,12 @@ final class Turns<Key: Hashable & Sendable> {
     }
 
     func release(_ key: Key) {
-        guard var queue = self.waiting[key] else { return }
-        if queue.isEmpty {
+        // Changed in place: a copy of a long queue for each turn would make many turns quadratic.
+        guard let isEmpty = self.waiting[key]?.isEmpty else { return }
+        if isEmpty {
             self.waiting[key] = nil
         } else {
-            let next = queue.removeFirst()
-            self.waiting[key] = queue
-            next.resume()
+            self.waiting[key]?.removeFirst().resume()
         }
     }
 }

@@ -54,7 +54,8 @@ struct WriteQueue {
     mutating func append(
         _ block: ByteBlock, _ range: Range<Int>, spare: inout SpareBuffers
     ) {
-        guard range.count >= Self.copyBytesMax else {
+        // A small part must not keep a large block alive: that would be memory which nobody counts.
+        guard range.count >= Self.copyBytesMax, range.count * 8 >= block.count else {
             block.withUnsafeBytes { bytes in
                 self.append(copying: UnsafeRawBufferPointer(rebasing: bytes[range]), spare: &spare)
             }

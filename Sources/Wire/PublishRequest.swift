@@ -11,6 +11,9 @@ package struct PublishRequest: Hashable, Sendable {
     package var sequence: UInt64
     /// May be empty as far as decoding is concerned.
     package var events: EncodedEvents
+    /// What is wrong with the first event that cannot be published; then no event is. Kept beside the
+    /// rest, since the producer must be held at this request.
+    package var failure: Failure?
 
     package init(
         exchange: [UInt8] = [], producer: [UInt8] = [], sequence: UInt64 = 0,
@@ -50,9 +53,14 @@ extension PublishRequest {
             case (2, .bytes(let range)): request.producer = Array(payload[range])
             case (3, .number(let number)): request.sequence = number
             case (4, .bytes(let range)):
-                try request.events.append(
-                    decoding: UnsafeRawBufferPointer(rebasing: payload[range]),
-                    eventBytesMax: eventBytesMax)
+                guard request.failure == nil else { continue }
+                do throws(Failure) {
+                    try request.events.append(
+                        decoding: UnsafeRawBufferPointer(rebasing: payload[range]),
+                        eventBytesMax: eventBytesMax)
+                } catch {
+                    request.failure = error
+                }
             case (1...4, _): throw FieldReader.damaged
             default: break
             }

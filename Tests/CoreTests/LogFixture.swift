@@ -64,6 +64,15 @@ final class LogFixture {
         return self.machine.refuse(failure, ticket: self.ticket, now: self.now)
     }
 
+    func refuse(
+        _ failure: Failure, producer: String, sequence: UInt64
+    ) throws -> LogMachine.PublishAction {
+        self.streams += 1
+        return self.machine.refuse(
+            failure, producer: try name(producer), sequence: sequence, ticket: self.ticket,
+            now: self.now)
+    }
+
     /// Takes an append; nil when there is none.
     func take() -> Append? { self.machine.take().append }
 

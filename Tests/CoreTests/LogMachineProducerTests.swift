@@ -191,6 +191,19 @@ import Testing
         #expect(log.settle() == [published(3, 2, 2)])
     }
 
+    /// What it sent behind would be stored, and the mended event would look like a duplicate.
+    @Test func aProducerIsHeldAtAnInvalidEventToo() throws {
+        let log = LogFixture()
+        try log.publish("a", producer: "p", sequence: 1)
+        _ = log.settle()
+        let invalid = Failure(.invalidArgument, "bad key")
+        #expect(code(try log.refuse(invalid, producer: "p", sequence: 2)) == .invalidArgument)
+        #expect(code(try log.publish("c", producer: "p", sequence: 3)) == .aborted)
+        try log.publish("b", producer: "p", sequence: 2)
+        try log.publish("c", producer: "p", sequence: 3)
+        #expect(log.settle() == [published(4, 2, 2), published(5, 3, 3)])
+    }
+
     // MARK: Several connections
 
     /// The rest of an old connection's pipeline is read after a new connection was told how far the

@@ -48,6 +48,10 @@ final class SessionFixture {
         self.machine.answered(StreamID(rawValue: stream))
     }
 
+    func cancel(_ stream: UInt32) -> Bool { self.machine.cancel(StreamID(rawValue: stream)) }
+    func workEnded(_ stream: UInt32) { self.machine.workEnded(StreamID(rawValue: stream)) }
+    func isOpen(_ stream: UInt32) -> Bool { self.machine.isOpen(StreamID(rawValue: stream)) }
+
     func checked(silence: Int, age: Int = 0) -> SessionMachine.SilenceAction {
         self.machine.checked(silenceMilliseconds: silence, ageMilliseconds: age)
     }

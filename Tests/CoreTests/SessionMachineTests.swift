@@ -149,6 +149,24 @@ import Testing
         #expect(!session.isFinished)
     }
 
+    /// Or what the cancelled request set in motion would answer the next one of this number.
+    @Test func aCancelledNumberIsFreeOnlyWhenItsWorkIsOver() {
+        let session = SessionFixture(.open)
+        _ = session.request(5, publishBytes: 10)
+        #expect(session.isOpen(5) && session.cancel(5))
+        #expect(!session.isOpen(5) && !session.cancel(5) && !session.cancel(6))
+        #expect(RequestVerdict(session.request(5)) == .refuse(.aborted))
+        #expect(session.publishBytes == 10)
+        #expect(session.answered(5) == nil)
+        #expect(session.publishBytes == 0)
+        #expect(session.request(5) == .perform)
+        session.workEnded(5)
+        #expect(session.isOpen(5), "only cancelled ones end with their work")
+        #expect(session.cancel(5))
+        session.workEnded(5)
+        #expect(session.streams == [])
+    }
+
     @Test func closingGivesTheOpenStreamsOnce() {
         let session = SessionFixture(.open)
         _ = session.request(9, publishBytes: 5)

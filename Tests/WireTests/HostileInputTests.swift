@@ -63,8 +63,9 @@ import Wire
 
     private func refusal(_ payload: [UInt8]) -> String {
         do {
-            _ = try decodeRequest(.publish, payload, arena: Arena())
-            return "accepted"
+            let request = try decodeRequest(.publish, payload, arena: Arena())
+            guard case .publish(let publish) = request else { return "not a publish" }
+            return publish.failure?.message ?? "accepted"
         } catch let failure as Failure {
             return failure.message
         } catch {

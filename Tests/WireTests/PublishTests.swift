@@ -48,10 +48,16 @@ import Wire
         for event in bad {
             let good = Event(key: bytes("good"))
             let payload = encoded {
-                PublishRequest().encode(with: [good, event, good], into: &$0)
+                PublishRequest(producer: bytes("p"), sequence: 7)
+                    .encode(with: [good, event, good], into: &$0)
             }
-            let failure = #expect(throws: Failure.self) { try decodeRequest(.publish, payload) }
-            #expect(failure?.code == .invalidArgument)
+            guard case .publish(let publish) = try decodeRequest(.publish, payload) else {
+                Issue.record("not a publish")
+                return
+            }
+            #expect(publish.failure?.code == .invalidArgument)
+            // Whose request it was is known all the same: the producer must be held there.
+            #expect(publish.producer == bytes("p") && publish.sequence == 7)
         }
     }
 
