@@ -24,7 +24,7 @@ package struct Consumer: Hashable, Sendable {
 package enum AcknowledgementMode: Hashable, Sendable {
     /// Only Acknowledge moves the confirmed position.
     case manual
-    /// Handing the bytes to the socket does.
+    /// The socket taking the bytes does.
     case onSend
 }
 
@@ -97,6 +97,14 @@ package struct SubscriberMachine: Hashable, Sendable {
         package var acknowledgeBy: Instant?
         /// The newest delivery came from the log, not from the tail.
         package var isReplaying = false
+        /// ON_SEND: what the socket is still to take.
+        package var handing: Handing?
+    }
+
+    /// Everything up to `upto` is within the first `bytes` that were sent on the connection.
+    package struct Handing: Hashable, Sendable {
+        package let upto: Position
+        package let bytes: UInt64
     }
 
     package enum State: Hashable, Sendable {
@@ -282,25 +290,18 @@ package struct SubscriberMachine: Hashable, Sendable {
         package let redelivered: Bool
     }
 
-    package struct DeliverAction: Hashable, Sendable {
-        /// nil: nothing matched, nothing is sent now.
-        package let delivery: Delivery?
-        package let save: PositionSave?
-    }
-
-    /// A portion of a chunk was cut for this subscriber: account for it.
-    package mutating func deliver(
-        name: Name?, _ portion: Portion, fromLog: Bool, now: Instant
-    ) -> DeliverAction {
+    /// A portion of a chunk was cut for this subscriber: account for it. nil: nothing matched,
+    /// nothing is sent now.
+    package mutating func deliver(_ portion: Portion, fromLog: Bool, now: Instant) -> Delivery? {
         // A portion that was cut for an earlier consumer would leave a hole before it.
         guard case .awake(var awake) = self.state, portion.after == awake.scanned else {
-            return DeliverAction(delivery: nil, save: nil)
+            return nil
         }
         awake.scanned = portion.upto
         awake.isReplaying = fromLog
         guard portion.events > 0 else {
             self.state = .awake(awake)
-            return DeliverAction(delivery: nil, save: nil)
+            return nil
         }
         awake.creditEvents -= portion.events
         awake.creditBytes -= portion.cost
@@ -311,37 +312,55 @@ package struct SubscriberMachine: Hashable, Sendable {
         }
         // What lies between `announced` and the portion's beginning matched nothing, so only the
         // portion itself tells whether these events may have been sent before.
-        return self.announce(
-            name, &awake, fromLog: fromLog, redelivered: portion.after < self.seen)
+        return self.announce(&awake, fromLog: fromLog, redelivered: portion.after < self.seen)
     }
 
     /// Tells an idle consumer how far the log is: an empty delivery, when it is behind what was
     /// scanned.
-    package mutating func bookmark(name: Name?, now: Instant) -> DeliverAction {
+    package mutating func bookmark() -> Delivery? {
         guard case .awake(var awake) = self.state, awake.scanned > awake.announced else {
-            return DeliverAction(delivery: nil, save: nil)
+            return nil
         }
-        return self.announce(name, &awake, fromLog: awake.isReplaying, redelivered: false)
+        return self.announce(&awake, fromLog: awake.isReplaying, redelivered: false)
     }
 
     private mutating func announce(
-        _ name: Name?, _ awake: inout Awake, fromLog: Bool, redelivered: Bool
-    ) -> DeliverAction {
+        _ awake: inout Awake, fromLog: Bool, redelivered: Bool
+    ) -> Delivery {
         let delivery = Delivery(
             after: awake.announced, upto: awake.scanned, replay: fromLog, redelivered: redelivered)
         awake.announced = awake.scanned
         self.seen = max(self.seen, awake.scanned)
-        var save: PositionSave?
-        switch awake.settings.acknowledgement {
-        case .onSend:
-            self.acknowledged &+= awake.announced.distance(from: self.confirmed)
-            self.confirmed = awake.announced
-            save = self.save(name)
-        case .manual:
-            break
-        }
         self.state = .awake(awake)
-        return DeliverAction(delivery: delivery, save: save)
+        return delivery
+    }
+
+    /// Whether something was sent that is confirmed as soon as the socket has taken it.
+    package var awaitsSocket: Bool {
+        guard let awake = self.awake, awake.settings.acknowledgement == .onSend else {
+            return false
+        }
+        return awake.announced > self.confirmed
+    }
+
+    /// ON_SEND: the socket has taken `taken` of the `sent` bytes that its connection was sent so
+    /// far. Looked at now and then; one mark is enough: what is sent after it waits for the next.
+    package mutating func socketTook(name: Name?, _ taken: UInt64, of sent: UInt64) -> PositionSave?
+    {
+        guard self.awaitsSocket, case .awake(var awake) = self.state else { return nil }
+        let now = Handing(upto: awake.announced, bytes: sent)
+        let mark = taken >= sent ? now : awake.handing ?? now
+        guard taken >= mark.bytes else {
+            awake.handing = mark
+            self.state = .awake(awake)
+            return nil
+        }
+        awake.handing = taken >= sent ? nil : now
+        self.state = .awake(awake)
+        guard mark.upto > self.confirmed else { return nil }
+        self.acknowledged &+= mark.upto.distance(from: self.confirmed)
+        self.confirmed = mark.upto
+        return self.save(name)
     }
 
     /// Whether the acknowledgement deadline has passed.

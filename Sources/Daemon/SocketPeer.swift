@@ -22,6 +22,7 @@ final class SocketPeer: Peer, ConnectionHandler {
     var id: ConnectionID { self.connection.id }
     var address: String { self.connection.peerDescription }
     var queuedBytes: Int { self.connection.queuedBytes }
+    var takenBytes: UInt64 { self.connection.takenBytes }
     var lastWriteProgress: Instant { self.connection.lastWriteProgress }
 
     func send(_ bytes: [UInt8]) { self.connection.send(bytes) }

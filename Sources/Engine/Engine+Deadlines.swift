@@ -6,6 +6,8 @@ enum Deadline: Hashable, Sendable {
     case session(ConnectionID)
     /// A consumer should have acknowledged.
     case acknowledgement(Consumer)
+    /// See what the socket of an ON_SEND consumer has taken.
+    case socket(Consumer)
     /// A publish has waited long enough.
     case publish(ExchangeID)
     case bookmarks(ExchangeID)
@@ -35,7 +37,8 @@ extension Engine {
         case .session(let id): self.check(id, now: now)
         case .acknowledgement(let consumer): self.checkAcknowledgement(consumer, now: now)
         case .publish(let id): self.expirePublishes(id, now: now)
-        case .bookmarks(let id): self.sendBookmarks(id, now: now)
+        case .socket(let consumer): self.checkSocket(consumer)
+        case .bookmarks(let id): self.sendBookmarks(id)
         case .resume(let id, let name): self.resumeIfDue(id, name)
         case .sleeper(let id): self.sleepers.removeValue(forKey: id)?.resume()
         case .drain: self.finish()

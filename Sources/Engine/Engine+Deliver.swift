@@ -58,8 +58,7 @@ extension Engine {
             self.end(subscriber, failure, reason: .failed(failure.message))
             return false
         }
-        let action = subscriber.machine.deliver(
-            name: subscriber.name, portion, fromLog: fromLog, now: self.host.now)
+        let delivery = subscriber.machine.deliver(portion, fromLog: fromLog, now: self.host.now)
         guard let awake = subscriber.machine.awake, awake.scanned > after else {
             // Never seen; but without this, a mistake of ours would keep the loop busy for ever.
             let failure = Failure(
@@ -70,7 +69,7 @@ extension Engine {
             return false
         }
         self.delivered &+= UInt64(portion.events)
-        self.carryOut(action, portion, chunk.block, subscriber, session)
+        if let delivery { self.send(delivery, portion, chunk.block, subscriber, session) }
         return true
     }
 
@@ -87,15 +86,11 @@ extension Engine {
         return matches
     }
 
-    private func carryOut(
-        _ action: SubscriberMachine.DeliverAction, _ portion: Portion?, _ block: ByteBlock?,
+    private func send(
+        _ delivery: SubscriberMachine.Delivery, _ portion: Portion?, _ block: ByteBlock?,
         _ subscriber: Subscriber, _ session: Session
     ) {
-        if let save = action.save { self.save(save, subscriber.exchange) }
-        guard let delivery = action.delivery, let stream = subscriber.machine.awake?.consumer.stream
-        else {
-            return
-        }
+        guard let stream = subscriber.machine.awake?.consumer.stream else { return }
         session.send(
             DeliveryHeader(
                 after: delivery.after, upto: delivery.upto,
@@ -103,6 +98,7 @@ extension Engine {
                 redelivered: delivery.redelivered),
             portion, of: block, on: stream)
         self.armAcknowledgement(subscriber)
+        self.awaitSocket(subscriber, session)
     }
 
     // MARK: Bookmarks
@@ -122,17 +118,53 @@ extension Engine {
         }
     }
 
-    func sendBookmarks(_ id: ExchangeID, now: Instant) {
+    func sendBookmarks(_ id: ExchangeID) {
         guard let exchange = self.exchanges[id] else { return }
         let subscribers = exchange.bookmarks
         exchange.bookmarks = []
         for subscriber in subscribers {
             subscriber.isBookmarkPending = false
-            guard let session = subscriber.session else { continue }
-            self.carryOut(
-                subscriber.machine.bookmark(name: subscriber.name, now: now), nil, nil, subscriber,
-                session)
+            guard let session = subscriber.session, let bookmark = subscriber.machine.bookmark()
+            else { continue }
+            self.send(bookmark, nil, nil, subscriber, session)
         }
+    }
+
+    // MARK: ON_SEND
+
+    /// What was sent is confirmed when the socket has taken it: looked at until it has.
+    private func awaitSocket(_ subscriber: Subscriber, _ session: Session) {
+        guard !subscriber.isSocketArmed, subscriber.machine.awaitsSocket,
+            let consumer = subscriber.machine.awake?.consumer
+        else { return }
+        self.confirmWhatSocketTook(subscriber, session)
+        subscriber.isSocketArmed = true
+        self.add(
+            .socket(consumer),
+            at: self.host.now.advanced(byMilliseconds: max(1, self.limits.saveMilliseconds)))
+    }
+
+    func checkSocket(_ consumer: Consumer) {
+        guard let session = self.sessions[consumer.connection],
+            let subscriber = session.subscriptions[consumer.stream]
+        else { return }
+        subscriber.isSocketArmed = false
+        self.confirmWhatSocketTook(subscriber, session)
+        self.awaitSocket(subscriber, session)
+    }
+
+    func confirmWhatSocketTook(_ subscriber: Subscriber, _ session: Session) {
+        guard subscriber.machine.awaitsSocket else { return }
+        let save = subscriber.machine.socketTook(
+            name: subscriber.name, self.takenBytes(of: session), of: session.sentBytes)
+        if let save { self.save(save, subscriber.exchange) }
+    }
+
+    private func takenBytes(of session: Session) -> UInt64 {
+        #if DEBUG
+            if self.plantedBug == .confirmedBeforeTaken { return session.sentBytes }
+        #endif
+        return session.peer.takenBytes
     }
 
     // MARK: Acknowledgement deadlines

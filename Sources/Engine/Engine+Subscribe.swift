@@ -145,6 +145,7 @@ extension Engine {
             throw self.positionLost(exchange)
         }
         let old = subscriber.session
+        if let old { self.confirmWhatSocketTook(subscriber, old) }
         let action = subscriber.machine.wake(
             name: subscriber.name, consumer: consumer, settings: plan.settings, start: start,
             now: self.host.wallTime)
@@ -176,8 +177,11 @@ extension Engine {
     }
 
     private func detach(_ subscriber: Subscriber, from session: Session, stream: StreamID) {
-        self.deadlines.remove(.acknowledgement(Consumer(connection: session.id, stream: stream)))
+        let consumer = Consumer(connection: session.id, stream: stream)
+        self.deadlines.remove(.acknowledgement(consumer))
+        self.deadlines.remove(.socket(consumer))
         subscriber.isDeadlineArmed = false
+        subscriber.isSocketArmed = false
         session.subscriptions[stream] = nil
         session.awake.removeAll { $0 === subscriber }
         subscriber.session = nil
@@ -188,6 +192,7 @@ extension Engine {
 
     /// The one way to sleep, whatever the cause. What was not sent stays in the log.
     func putToSleep(_ subscriber: Subscriber, _ reason: SleepReason) {
+        if let session = subscriber.session { self.confirmWhatSocketTook(subscriber, session) }
         guard let consumer = subscriber.machine.awake?.consumer,
             subscriber.machine.sleep(consumer: consumer, reason: reason, now: self.host.wallTime)
         else { return }

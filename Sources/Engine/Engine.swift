@@ -176,5 +176,7 @@ package actor Engine {
         case seamOffByOne
         /// The head is saved instead of the confirmed position.
         case positionBeyondSent
+        /// ON_SEND confirms what waits for the socket.
+        case confirmedBeforeTaken
     }
 #endif

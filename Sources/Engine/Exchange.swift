@@ -127,6 +127,7 @@ final class Subscriber {
     var wantedPage: PageKey?
     var isBookmarkPending = false
     var isDeadlineArmed = false
+    var isSocketArmed = false
 
     init(name: Name?, exchange: Exchange, receiver: Receiver, machine: SubscriberMachine) {
         self.name = name

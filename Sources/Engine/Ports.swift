@@ -8,6 +8,9 @@ package protocol Peer: AnyObject, Sendable {
     var address: String { get }
     /// Bytes on their way out that the kernel has not taken yet.
     var queuedBytes: Int { get }
+    /// Bytes that the kernel has taken since the connection was accepted; stays what it was when the
+    /// connection is gone.
+    var takenBytes: UInt64 { get }
     /// When the kernel last took some.
     var lastWriteProgress: Instant { get }
     func send(_ bytes: [UInt8])

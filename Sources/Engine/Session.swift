@@ -26,6 +26,8 @@ final class Session {
     var operations = 0
     /// The large answer that waits for room; one at a time does.
     var roomWaiter: CheckedContinuation<Void, Never>?
+    /// Handed to the peer so far, taken by its socket or not.
+    private(set) var sentBytes: UInt64 = 0
     var client = ""
     var principal = ""
 
@@ -43,19 +45,19 @@ final class Session {
     func send(_ reply: Reply, on stream: StreamID) {
         var bytes: [UInt8] = []
         FrameEncoder.append(reply, stream: stream, to: &bytes)
-        self.peer.send(bytes)
+        self.put(bytes)
     }
 
     func send(_ failure: Failure, as type: FrameType, on stream: StreamID) {
         var bytes: [UInt8] = []
         FrameEncoder.append(failure, as: type, stream: stream, to: &bytes)
-        self.peer.send(bytes)
+        self.put(bytes)
     }
 
     func send(_ type: FrameType, payload: [UInt8] = []) {
         var bytes: [UInt8] = []
         FrameEncoder.append(type, to: &bytes) { $0 += payload }
-        self.peer.send(bytes)
+        self.put(bytes)
     }
 
     func send(
@@ -63,9 +65,15 @@ final class Session {
     ) {
         var bytes: [UInt8] = []
         FrameEncoder.append(delivery, eventsBytes: portion?.bytes ?? 0, stream: stream, to: &bytes)
-        self.peer.send(bytes)
+        self.put(bytes)
         guard let portion, let block else { return }
         for range in portion.ranges { self.peer.send(block, range) }
+        self.sentBytes &+= UInt64(portion.bytes)
+    }
+
+    private func put(_ bytes: [UInt8]) {
+        self.peer.send(bytes)
+        self.sentBytes &+= UInt64(bytes.count)
     }
 
     // MARK: Answering
@@ -83,7 +91,7 @@ final class Session {
         FrameEncoder.append(
             delivery, eventsBytes: records.count, as: .response, stream: stream, to: &bytes)
         bytes += records
-        self.peer.send(bytes)
+        self.put(bytes)
     }
 
     /// Answers a request with a failure: streams by END, others by RESPONSE.

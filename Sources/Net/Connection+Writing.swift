@@ -14,6 +14,13 @@ extension Connection {
         return self.queue.bytes - self.writing + uv_stream_get_write_queue_size(stream)
     }
 
+    /// Bytes that the kernel has taken since the connection was made. What was dropped when the
+    /// connection closed is not among them.
+    package var takenBytes: UInt64 {
+        guard self.writing > 0, let stream = self.stream else { return self.written }
+        return self.written + UInt64(self.writing - uv_stream_get_write_queue_size(stream))
+    }
+
     /// When the kernel last took bytes, or the queue last stopped being empty, whichever is later;
     /// exact to the time between two looks. With `queuedBytes > 0`, the time since then is how long
     /// the peer has been taking nothing.
@@ -130,6 +137,7 @@ extension Connection {
 
     private func wrote(_ count: Int) {
         self.queue.remove(count, spare: &self.loop.spareBuffers)
+        self.written &+= UInt64(count)
         self.progress = self.loop.now()
     }
 

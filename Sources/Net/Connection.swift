@@ -54,6 +54,8 @@ package final class Connection: LoopHandle, @unchecked Sendable {
     var writing = 0
     /// How many of them the kernel has not taken yet, as far as was looked.
     var writingLeft = 0
+    /// Bytes that were removed from the queue because the kernel has them.
+    var written: UInt64 = 0
     var progress: Instant
     var isToFlush = false
     var wasAboveLowWater = false

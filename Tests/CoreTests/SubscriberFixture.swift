@@ -32,13 +32,16 @@ extension SubscriberMachine {
     /// Cuts a portion of a chunk of one-letter keys after what was scanned and delivers it.
     mutating func deliver(
         _ chunk: Chunk, _ matches: Matches = .all, fromLog: Bool = false, atMilliseconds: Int = 0
-    ) throws -> DeliverAction {
+    ) throws -> Delivery? {
         let after = self.awake?.scanned ?? .origin
         let portion = Portion(
             of: chunk, after: after, upto: self.portionEnd(after: after), matches: matches,
             allowance: Portion.Allowance(events: 1_000, cost: 100_000, frameBytes: 100_000))
-        return self.deliver(
-            name: try Name("s"), portion, fromLog: fromLog, now: at(atMilliseconds))
+        return self.deliver(portion, fromLog: fromLog, now: at(atMilliseconds))
+    }
+
+    mutating func took(_ bytes: UInt64, of sent: UInt64) -> PositionSave? {
+        self.socketTook(name: try? Name("s"), bytes, of: sent)
     }
 
     mutating func acknowledge(

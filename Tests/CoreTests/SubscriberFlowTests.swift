@@ -78,9 +78,9 @@ import Testing
         let first = try machine.deliver(try chunk(keys: ["a", "b"]), fromLog: true)
         let none = try machine.deliver(try chunk(keys: ["a", "b"], first: 3), .none)
         let some = try machine.deliver(try chunk(keys: ["a", "b"], first: 5), .some([1]))
-        #expect(first.delivery == delivery(0, 2, replay: true))
-        #expect(none == .init(delivery: nil, save: nil))
-        #expect(some.delivery == delivery(2, 6))
+        #expect(first == delivery(0, 2, replay: true))
+        #expect(none == nil)
+        #expect(some == delivery(2, 6))
         #expect(machine.delivered == 3 && machine.confirmed == .origin)
     }
 
@@ -93,8 +93,8 @@ import Testing
                 of: all, after: Position(after), upto: .last, matches: .all, allowance: allowance)
             if after == 0 { _ = try machine.deliver(try chunk(keys: ["a"])) }
             let before = machine
-            let action = machine.deliver(name: nil, portion, fromLog: true, now: at(0))
-            #expect(action == .init(delivery: nil, save: nil) && machine == before)
+            let action = machine.deliver(portion, fromLog: true, now: at(0))
+            #expect(action == nil && machine == before)
         }
     }
 
@@ -107,32 +107,69 @@ import Testing
         #expect(machine.portionEnd(after: Position(3)) == .last)
         // Nothing of the part that was sent before matches now, so the first delivery is new.
         let none = try machine.deliver(try chunk(keys: ["a", "b", "c", "d"]), .none)
-        #expect(none.delivery == nil && machine.awake?.scanned == Position(3))
+        #expect(none == nil && machine.awake?.scanned == Position(3))
         let fresh = try machine.deliver(try chunk(keys: ["a", "b", "c", "d"]))
-        #expect(fresh.delivery == delivery(0, 4))
+        #expect(fresh == delivery(0, 4))
     }
 
     @Test func aBookmarkTellsOnceHowFarTheLogIs() throws {
         var machine = Self.awake()
-        let early = machine.bookmark(name: nil, now: at(0))
+        let early = machine.bookmark()
         _ = try machine.deliver(try chunk(keys: ["a", "b"]), .none)
-        let first = machine.bookmark(name: nil, now: at(0))
-        let second = machine.bookmark(name: nil, now: at(0))
-        #expect(early.delivery == nil && second.delivery == nil)
-        #expect(first.delivery == delivery(0, 2))
+        let first = machine.bookmark()
+        let second = machine.bookmark()
+        #expect(early == nil && second == nil)
+        #expect(first == delivery(0, 2))
         #expect(machine.awake?.announced == Position(2))
         #expect(machine.awake?.creditEvents == 100)
     }
 
-    @Test func onSendConfirmsWhatIsSent() throws {
+    @Test func onSendConfirmsWhatTheSocketHasTaken() throws {
         var machine = Self.awake(settings(.onSend, within: 50))
+        #expect(!machine.awaitsSocket && machine.took(10, of: 10) == nil)
         let sent = try machine.deliver(try chunk(keys: ["a", "b"]))
-        #expect(sent == .init(delivery: delivery(0, 2), save: try save(2, epoch: 1)))
+        #expect(sent == delivery(0, 2))
+        #expect(machine.awaitsSocket && machine.confirmed == .origin)
+        #expect(machine.took(100, of: 100) == (try save(2, epoch: 1)))
         #expect(machine.confirmed == Position(2) && machine.acknowledged == 2)
-        #expect(machine.awake?.acknowledgeBy == nil)
+        #expect(!machine.awaitsSocket && machine.awake?.acknowledgeBy == nil)
         #expect(machine.acknowledge(2) == .unchanged)
         _ = try machine.deliver(try chunk(keys: ["c"], first: 3), .none)
-        let bookmark = machine.bookmark(name: try name("s"), now: at(0))
-        #expect(bookmark.save == (try save(3, epoch: 1)))
+        #expect(machine.bookmark() == delivery(2, 3))
+        #expect(machine.took(130, of: 130) == (try save(3, epoch: 1)))
+    }
+
+    @Test func whatTheSocketHasNotTakenIsNotConfirmed() throws {
+        var machine = Self.awake(settings(.onSend))
+        _ = try machine.deliver(try chunk(keys: ["a", "b"]))
+        // 100 bytes were sent, among them the delivery's: the last of them matters.
+        #expect(machine.took(0, of: 100) == nil)
+        #expect(machine.took(99, of: 100) == nil)
+        _ = try machine.deliver(try chunk(keys: ["c"], first: 3))
+        // More is sent all the time: what was marked first is confirmed, the rest is marked anew.
+        #expect(machine.took(99, of: 200) == nil)
+        #expect(machine.took(150, of: 200) == (try save(2, epoch: 1)))
+        _ = try machine.deliver(try chunk(keys: ["d"], first: 4))
+        #expect(machine.took(199, of: 300) == nil)
+        #expect(machine.took(200, of: 300) == (try save(3, epoch: 1)))
+        #expect(machine.took(299, of: 300) == nil)
+        #expect(machine.took(300, of: 300) == (try save(4, epoch: 1)))
+        #expect(machine.acknowledged == 4)
+    }
+
+    @Test func theSocketOfAnEarlierConsumerConfirmsNothingOfALaterOne() throws {
+        var machine = Self.awake(settings(.onSend))
+        _ = try machine.deliver(try chunk(keys: ["a", "b"]))
+        #expect(machine.took(0, of: 100) == nil)
+        machine.wake(by: consumer(2), settings(.onSend))
+        #expect(machine.took(1_000, of: 1_000) == nil)
+        #expect(machine.confirmed == .origin)
+    }
+
+    @Test func acknowledgedByHandTheSocketConfirmsNothing() throws {
+        var machine = Self.awake()
+        _ = try machine.deliver(try chunk(keys: ["a", "b"]))
+        #expect(!machine.awaitsSocket && machine.took(100, of: 100) == nil)
+        #expect(machine.confirmed == .origin)
     }
 }

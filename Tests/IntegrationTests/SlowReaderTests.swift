@@ -9,12 +9,15 @@ extension Integration {
     @Suite(.serialized)
     struct SlowReaderTests {
         /// Subscribes with endless credit and never reads again.
-        private func stuck(_ name: String, _ server: Server) throws -> RawConnection {
+        private func stuck(
+            _ name: String, _ server: Server, _ mode: Acknowledgement = .manual
+        ) throws -> RawConnection {
             let connection = try RawConnection(server.address())
             try connection.sayHello()
             var request = SubscribeRequest(name: Array(name.utf8), start: .first)
             request.creditEvents = .max
             request.creditBytes = .max
+            request.acknowledgement = mode
             try connection.send(.subscribe(request), stream: 2)
             guard try connection.next().header.type == .data else {
                 throw Problem("'\(name)' was not confirmed")
@@ -51,6 +54,36 @@ extension Integration {
                 let stream = try client.subscribe(request).stream
                 let events = try client.events(300, on: stream)
                 #expect(events.map(\.position.rawValue) == Array(1...300))
+            }
+        }
+
+        @Test func onSendConfirmsOnlyWhatTheSocketTook() throws {
+            try withServer(["--write-ms", "500"]) { server, _ in
+                let client = try TestClient(server.address())
+                let reader = try self.stuck("slow", server, .onSend)
+                try self.publish(megabytes: 30, client)
+                try eventually("it sleeps") {
+                    try client.subscription("slow").state == .sleeping
+                }
+                let position = try client.subscription("slow").position
+                #expect((1..<300).contains(position))
+                // All of that is still in the kernel, though the server has closed.
+                var received: UInt64 = 0
+                while received < position, let frame = try? reader.next(),
+                    frame.header.type == .data
+                {
+                    received = try frame.payload.withUnsafeBytes { try Delivery.decode($0) }
+                        .header.upto.rawValue
+                }
+                #expect(received >= position)
+                reader.close()
+                // The rest comes again.
+                var request = client.subscribeRequest("slow")
+                request.creditEvents = 1_000
+                request.creditBytes = 1 << 30
+                let stream = try client.subscribe(request).stream
+                let events = try client.events(300 - Int(position), on: stream)
+                #expect(events.map(\.position.rawValue) == Array(position + 1...300))
             }
         }
 

@@ -92,7 +92,9 @@ extension Integration {
             let stream = try client.subscribe(request).stream
             try client.publish("a", "1", "2")
             _ = try client.events(2, on: stream)
-            #expect(try client.subscription("name").position == 2)
+            try eventually("the socket has taken it") {
+                try client.subscription("name").position == 2
+            }
             try eventually("the position is stored") {
                 try SharedServer.database().query(
                     """

@@ -76,6 +76,8 @@ extension NetTests {
             let received = try pair.client.receiveAll()
             #expect(received.count < 20_000_000)
             #expect(received == pattern(received.count))
+            // What was dropped is not said to be taken.
+            #expect(try pair.thread.on { connection.takenBytes } <= UInt64(received.count))
             try pair.end()
         }
 

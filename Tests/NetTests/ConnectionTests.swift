@@ -65,6 +65,11 @@ extension NetTests {
             let queued = try pair.thread.on { connection.queuedBytes }
             #expect(queued > 32 << 20)
             #expect(queued <= 64 << 20)
+            // One of them taken or queued, never both, never neither.
+            let (waiting, taken) = try pair.thread.on {
+                (connection.queuedBytes, connection.takenBytes)
+            }
+            #expect(waiting + Int(taken) == 64 << 20)
             if let before, let after = residentBytes() {
                 #expect(after - before < 16 << 20)
             }
@@ -77,6 +82,8 @@ extension NetTests {
             }
             #expect(try pair.recorder.events.next() == .drained)
             #expect(try pair.thread.on { connection.queuedBytes } <= 64 << 10)
+            let left = try pair.thread.on { connection.queuedBytes + Int(connection.takenBytes) }
+            #expect(left == 64 << 20)
             try pair.end()
         }
 

@@ -138,7 +138,6 @@ extension Checker {
         }
         guard let name = record.name else { return }
         let key = NameKey(exchange: record.exchange, name: name)
-        if record.request.acknowledgement == .onSend { self.confirmable(key, header.upto) }
         guard let first = delivery.events.first, let last = delivery.events.last else { return }
         let state = self.names[key] ?? NameState()
         // A server that was replaced cannot know what the newer one has sent.

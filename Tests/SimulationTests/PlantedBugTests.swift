@@ -32,6 +32,11 @@ import Testing
         #expect(self.found { $0.planted = .positionBeyondSent }.contains(.positionBound))
     }
 
+    @Test func aConfirmationBeforeTheSocketTookItIsFound() {
+        let found = self.found { $0.planted = .confirmedBeforeTaken }
+        #expect(found.contains(.positionBound))
+    }
+
     @Test func aRetryWithoutSequenceIsFound() {
         let found = self.found { plan in
             plan.retriesWithoutSequence = true

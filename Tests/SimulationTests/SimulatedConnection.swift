@@ -73,6 +73,7 @@ final class SimulatedConnection: Peer, @unchecked Sendable {
 
     var address: String { "simulated:\(self.id.rawValue)" }
     var queuedBytes: Int { self.queue.count }
+    private(set) var takenBytes: UInt64 = 0
     var lastWriteProgress: Instant { Instant(rawValue: self.progress) }
 
     func send(_ bytes: [UInt8]) {
@@ -116,6 +117,8 @@ final class SimulatedConnection: Peer, @unchecked Sendable {
         guard taken > 0 else { return }
         self.kernel += self.queue[..<taken]
         self.queue.removeFirst(taken)
+        self.takenBytes += UInt64(taken)
+        self.tap.taken(self.takenBytes)
         self.progress = self.simulation.now
         self.readSoon()
     }

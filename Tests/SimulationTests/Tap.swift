@@ -33,6 +33,9 @@ final class Tap {
     private let arena = Arena()
     private var asked: [UInt32: Asked] = [:]
     private var cancelledStreams: Set<UInt32> = []
+    private var sentBytes: UInt64 = 0
+    /// ON_SEND: what is confirmed when the socket has taken this much.
+    private var handing: [(bytes: UInt64, record: StreamRecord, upto: Position)] = []
 
     init(_ simulation: Simulation, connection: Int) {
         self.simulation = simulation
@@ -49,7 +52,16 @@ final class Tap {
         self.cancelledStreams.insert(stream)
     }
 
+    /// The socket has taken this much of what was sent.
+    func taken(_ bytes: UInt64) {
+        while let first = self.handing.first, first.bytes <= bytes {
+            self.handing.removeFirst()
+            self.checker.confirming(first.record, first.upto)
+        }
+    }
+
     func sent(_ bytes: [UInt8]) {
+        self.sentBytes += UInt64(bytes.count)
         bytes.withUnsafeBytes { self.decoder.push($0) }
         do throws(Failure) {
             while true {
@@ -88,7 +100,11 @@ final class Tap {
             return self.checker.broke(
                 .answeredOnce, "connection \(self.connection): DATA on stream \(stream)")
         }
-        self.checker.delivered(try Delivery.decode(payload), on: record)
+        let delivery = try Delivery.decode(payload)
+        self.checker.delivered(delivery, on: record)
+        if record.request.acknowledgement == .onSend {
+            self.handing.append((self.sentBytes, record, delivery.header.upto))
+        }
     }
 
     private func answer(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) throws(Failure) {
