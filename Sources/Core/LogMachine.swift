@@ -116,11 +116,10 @@ package struct LogMachine: ~Copyable {
         _ events: EncodedEvents, producer: Name?, sequence: UInt64, ticket: Ticket, now: Instant,
         time: Timestamp
     ) -> PublishAction {
-        if let producer, let failure = self.producers.refusal(producer, from: ticket.connection) {
-            return self.enqueue(.refused(failure), ticket: ticket, now: now)
-        }
         if let failure = self.refusal(of: events) {
-            if let producer { self.producers.hold(producer, at: sequence) }
+            if let producer {
+                self.producers.hold(producer, at: sequence, from: ticket.connection)
+            }
             return self.enqueue(.refused(failure), ticket: ticket, now: now)
         }
         var skipping = 0
@@ -150,20 +149,22 @@ package struct LogMachine: ~Copyable {
         _ failure: Failure, producer: Name? = nil, sequence: UInt64 = 0, ticket: Ticket,
         now: Instant
     ) -> PublishAction {
-        if let producer, self.producers.refusal(producer, from: ticket.connection) == nil {
-            self.producers.hold(producer, at: sequence)
-        }
+        if let producer { self.producers.hold(producer, at: sequence, from: ticket.connection) }
         return self.enqueue(.refused(failure), ticket: ticket, now: now)
     }
 
     /// A producer asks how far it got. Answered when all before it is decided; it may then go on
     /// from there.
     package mutating func askProducer(_ name: Name, ticket: Ticket, now: Instant) -> PublishAction {
-        if case .lost = self.state { return .answer(.failed(.exchangeLost)) }
-        if self.refusesPublishes { return .answer(.failed(Self.awayFailure)) }
-        if let failure = self.producers.ask(name, from: ticket.connection) {
-            return self.enqueue(.refused(failure), ticket: ticket, now: now)
-        }
+        let failure: Failure? =
+            if case .lost = self.state {
+                .exchangeLost
+            } else if self.refusesPublishes {
+                Self.awayFailure
+            } else {
+                self.producers.ask(name, from: ticket.connection)
+            }
+        if let failure { return self.enqueue(.refused(failure), ticket: ticket, now: now) }
         return self.enqueue(.producer(name), ticket: ticket, now: now)
     }
 

@@ -211,7 +211,10 @@ package protocol StateStore: Sendable {
     /// Inserts the subscriber, or replaces everything about it: a new one, another config, a seek,
     /// a pause. Refused (`aborted`) when the stored session epoch is newer than the record's.
     func storeSubscriber(_ record: SubscriberRecord) async throws(Failure)
-    func removeSubscriber(_ name: Name, of exchange: ExchangeID) async throws(Failure)
+    /// Removes the subscriber, unless its stored session epoch is newer than `epoch`: then it was
+    /// made or changed after this was meant.
+    func removeSubscriber(_ name: Name, of exchange: ExchangeID, upto epoch: SessionEpoch)
+        async throws(Failure)
     /// Stores the positions that are newer than the stored ones, in one statement; nothing is
     /// stored when the exchange's epoch is not `owner`, and then false is returned.
     func savePositions(_ positions: [PositionSave], of exchange: ExchangeID, owner: OwnerEpoch)

@@ -6,25 +6,41 @@
 //    have been under way already, are
 //    refused until one comes at or before the failed sequence. Otherwise the retry would look like a duplicate, and its events
 //    would be lost.
-// 3. The newest connection of a producer wins: what an older one sent, and was not read in time, is
-//    refused. Otherwise it
-//    could be stored after a newer connection was told how far the producer got.
+// 3. The newest connection that publishes as a producer wins: what an older one sent, and was not
+//    read in time, is refused.
+// 4. What a connection was told of a producer must still be true when it publishes for the first
+//    time: if an older one has published in between, the newer one must ask again. Otherwise its
+//    own new events would look like duplicates of those, and be lost. Merely asking takes nothing
+//    from the connection that publishes.
 //
 // Invariant: stored ≤ accepted.
 
 struct ProducerTable {
-    private struct Producer {
+    fileprivate struct Producer {
         var stored: UInt64 = 0
         var storedAt: Position = .origin
         /// Of the newest event that is stored, under way or pending.
         var accepted: UInt64 = 0
         /// The sequence of a publish that failed and may be tried again.
         var resumeAt: UInt64?
+        /// The newest that published.
         var connection = ConnectionID(rawValue: 0)
+        /// A newer one that asked how far the producer got, while that is still true.
+        var asker: ConnectionID?
+        /// Whoever asked up to here was told something that is no longer true.
+        var outdated = ConnectionID(rawValue: 0)
+
+        /// Whether its name is among the idle ones.
+        var isListed = false
+
+        var isIdle: Bool { self.accepted == 0 && self.resumeAt == nil }
     }
 
     private let producersMax: Int
     private var producers: [Name: Producer] = [:]
+    /// Remembered without having published, oldest first, and some that have published since: the
+    /// former make room for others.
+    private var idle: [Name] = []
 
     init(producersMax: Int) {
         self.producersMax = producersMax
@@ -41,17 +57,19 @@ struct ProducerTable {
         return (producer.stored, producer.storedAt)
     }
 
-    /// The producer's newest connection asked how far it got: from its answer it goes on.
+    /// A connection asked how far the producer got: from its answer it may go on.
     mutating func ask(_ name: Name, from connection: ConnectionID) -> Failure? {
-        guard var producer = self.producers[name] else {
-            // Remembered, so that an older connection is refused, too.
-            guard self.producers.count < self.producersMax else { return self.fullFailure }
-            self.producers[name] = Producer(connection: connection)
-            return nil
-        }
+        // An unknown one is remembered, too: what an older connection publishes as it makes the
+        // answer untrue.
+        guard var producer = self.remembered(name) else { return self.fullFailure }
         guard connection >= producer.connection else { return Self.olderFailure(name) }
-        producer.resumeAt = nil
-        producer.connection = connection
+        if connection == producer.connection {
+            producer.resumeAt = nil
+        } else {
+            // One of them is remembered; the others ask again.
+            producer.forgetAsker()
+            producer.asker = connection
+        }
         self.producers[name] = producer
         return nil
     }
@@ -77,37 +95,29 @@ struct ProducerTable {
                         + "for the last of them"))
         }
         if let failure = self.refusal(name, from: connection) { return .failure(failure) }
-        var producer = self.producers[name] ?? Producer()
-        if let resumeAt = producer.resumeAt, sequence > resumeAt {
-            return .failure(
-                Failure(
-                    .aborted,
-                    "an earlier publish of the producer \(name) failed; send again from sequence \(resumeAt), or ask "
-                        + "Producer, wait for its answer, and go on from there"))
-        }
-        guard self.producers[name] != nil || self.producers.count < self.producersMax else {
-            return .failure(self.fullFailure)
+        guard var producer = self.remembered(name) else { return .failure(self.fullFailure) }
+        if let failure = producer.turn(name, to: connection, sequence: sequence) {
+            return .failure(failure)
         }
         let last = past - 1
         let skipping =
             producer.accepted < sequence ? 0 : Int(min(producer.accepted, last) - sequence + 1)
+        if skipping < count { producer.forgetAsker() }
         producer.resumeAt = nil
-        producer.connection = connection
         producer.accepted = max(producer.accepted, last)
         self.producers[name] = producer
         return .success(skipping)
     }
 
     /// A publish of the producer failed and may be sent again. Nothing can resume at 0, which is
-    /// refused always.
-    mutating func hold(_ name: Name, at sequence: UInt64) {
+    /// refused always. `connection` sent it, unless it was accepted before.
+    mutating func hold(_ name: Name, at sequence: UInt64, from connection: ConnectionID? = nil) {
         guard sequence > 0 else { return }
+        if let connection, self.refusal(name, from: connection) != nil { return }
         // Unknown producers are held, too, or the rest of a pipeline would be stored before its
         // beginning.
-        guard self.producers[name] != nil || self.producers.count < self.producersMax else {
-            return
-        }
-        var producer = self.producers[name] ?? Producer()
+        guard var producer = self.remembered(name) else { return }
+        if let connection, producer.turn(name, to: connection, sequence: sequence) != nil { return }
         producer.resumeAt = min(producer.resumeAt ?? sequence, sequence)
         self.producers[name] = producer
     }
@@ -122,6 +132,29 @@ struct ProducerTable {
     mutating func rollBack(_ name: Name, underWay: UInt64) {
         guard let producer = self.producers[name] else { return }
         self.producers[name]?.accepted = max(producer.stored, underWay)
+        guard self.producers[name]?.isIdle == true, !producer.isListed else { return }
+        self.producers[name]?.isListed = true
+        self.idle.append(name)
+    }
+
+    /// What is known of the producer, known from now on; nil when there is no room for it.
+    private mutating func remembered(_ name: Name) -> Producer? {
+        if let known = self.producers[name] { return known }
+        if self.producers.count >= self.producersMax { self.dropOldestIdle() }
+        guard self.producers.count < self.producersMax else { return nil }
+        let made = Producer(isListed: true)
+        self.producers[name] = made
+        self.idle.append(name)
+        return made
+    }
+
+    /// A name that is looked at leaves the list, so this costs no more than listing them.
+    private mutating func dropOldestIdle() {
+        let found = self.idle.firstIndex { self.producers[$0]?.isIdle == true }
+        let index = found ?? self.idle.endIndex
+        for name in self.idle[..<index] { self.producers[name]?.isListed = false }
+        if let found { self.producers[self.idle[found]] = nil }
+        self.idle.removeFirst(min(index + 1, self.idle.count))
     }
 
     private var fullFailure: Failure {
@@ -131,10 +164,51 @@ struct ProducerTable {
         )
     }
 
+    fileprivate static func resumeFailure(_ name: Name, at sequence: UInt64) -> Failure {
+        Failure(
+            .aborted,
+            "an earlier publish of the producer \(name) failed; send again from sequence \(sequence), or ask "
+                + "Producer, wait for its answer, and go on from there")
+    }
+
+    fileprivate static func outdatedFailure(_ name: Name) -> Failure {
+        Failure(
+            .aborted,
+            "another connection has published as the producer \(name) since this one asked how far it got; ask "
+                + "Producer again, and go on from there")
+    }
+
     private static func olderFailure(_ name: Name) -> Failure {
         Failure(
             .aborted,
             "a newer connection publishes as the producer \(name); one connection at a time may do that"
         )
+    }
+}
+
+extension ProducerTable.Producer {
+    /// It is this connection's turn to publish, unless it must ask first. The connection is not
+    /// older than ours.
+    fileprivate mutating func turn(
+        _ name: Name, to connection: ConnectionID, sequence: UInt64
+    ) -> Failure? {
+        if connection == self.asker, connection > self.connection {
+            // It knows what became of everything before.
+            self.asker = nil
+            self.resumeAt = nil
+        } else if connection > self.connection, connection <= self.outdated {
+            return ProducerTable.outdatedFailure(name)
+        } else if let resumeAt = self.resumeAt, sequence > resumeAt {
+            return ProducerTable.resumeFailure(name, at: resumeAt)
+        }
+        self.connection = connection
+        return nil
+    }
+
+    /// What was told to whoever asked is no longer true.
+    fileprivate mutating func forgetAsker() {
+        guard let asker = self.asker else { return }
+        self.outdated = max(self.outdated, asker)
+        self.asker = nil
     }
 }

@@ -212,6 +212,11 @@ package struct SubscriberMachine: Hashable, Sendable {
         }
     }
 
+    /// What was asked of the store in earlier epochs is not to have an effect any more.
+    package mutating func renew() {
+        self.epoch = self.epoch.next
+    }
+
     package mutating func setPause(_ pause: Pause?, now: Timestamp) {
         self.pause = pause
         self.since = now

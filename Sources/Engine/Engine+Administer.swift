@@ -69,6 +69,7 @@ extension Engine {
         return try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
             let position = try await self.resolve(start, in: exchange)
             guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
+            try await self.settle(subscriber)
             self.end(
                 subscriber, Failure(.aborted, "the position was changed by Seek; subscribe again"),
                 reason: .moved)

@@ -44,6 +44,7 @@ extension Engine {
         try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
             if let known = exchange.subscribers[name] {
                 try await self.replaceConfig(of: known, plan)
+                try await self.settle(known)
                 let start = plan.reposition ? try await self.resolve(plan.start, in: exchange) : nil
                 try self.wake(known, plan, consumer, start: start)
             } else {
@@ -63,6 +64,12 @@ extension Engine {
             defer { self.release(receiver, in: exchange) }
             return try await self.manager.makeSubscriber(
                 name, receiver: receiver, in: exchange, after: start, now: self.host.wallTime)
+        }
+    }
+
+    func settle(_ subscriber: Subscriber) async throws(Failure) {
+        try await self.asking(about: subscriber.exchange) { () async throws(Failure) in
+            try await self.manager.settle(subscriber)
         }
     }
 

@@ -128,6 +128,8 @@ final class Subscriber {
     var isBookmarkPending = false
     var isDeadlineArmed = false
     var isSocketArmed = false
+    /// A change of its row was asked for, and it is not known whether it happened.
+    var isRowUnsure = false
 
     init(name: Name?, exchange: Exchange, receiver: Receiver, machine: SubscriberMachine) {
         self.name = name

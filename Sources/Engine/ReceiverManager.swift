@@ -128,28 +128,56 @@ final class ReceiverManager {
 
     /// Gives a sleeping subscriber another receiver; its position stays.
     func move(_ subscriber: Subscriber, to receiver: Receiver) async throws(Failure) {
-        guard var record = subscriber.record, let id = receiver.id else { return }
-        record = SubscriberRecord(
-            exchange: record.exchange, name: record.name, receiver: id, position: record.position,
-            epoch: record.epoch, pause: record.pause)
-        try await self.store.storeSubscriber(record)
+        guard let id = receiver.id else { return }
+        try await self.changing(subscriber) { () async throws(Failure) in
+            guard let record = subscriber.record else { return }
+            try await self.store.storeSubscriber(
+                SubscriberRecord(
+                    exchange: record.exchange, name: record.name, receiver: id,
+                    position: record.position, epoch: record.epoch, pause: record.pause))
+        }
         subscriber.receiver.named -= 1
         subscriber.receiver = receiver
         receiver.named += 1
     }
 
     func storePause(_ pause: Pause?, of subscriber: Subscriber) async throws(Failure) {
-        guard let record = subscriber.record else { return }
-        try await self.store.storeSubscriber(
-            SubscriberRecord(
-                exchange: record.exchange, name: record.name, receiver: record.receiver,
-                position: record.position, epoch: record.epoch, pause: pause))
+        try await self.changing(subscriber) { () async throws(Failure) in
+            guard let record = subscriber.record else { return }
+            try await self.store.storeSubscriber(
+                SubscriberRecord(
+                    exchange: record.exchange, name: record.name, receiver: record.receiver,
+                    position: record.position, epoch: record.epoch, pause: pause))
+        }
+    }
+
+    /// Before a subscriber is used again whose last change had an unknown outcome: its row becomes
+    /// what memory says, in a newer session epoch, so that the change has no effect if it is still
+    /// under way.
+    func settle(_ subscriber: Subscriber) async throws(Failure) {
+        guard subscriber.isRowUnsure else { return }
+        subscriber.machine.renew()
+        if let record = subscriber.record { try await self.store.storeSubscriber(record) }
+        subscriber.isRowUnsure = false
+    }
+
+    /// Changes the row; until the store has said that it did, it is not known what the row holds.
+    private func changing(
+        _ subscriber: Subscriber, _ change: () async throws(Failure) -> Void
+    ) async throws(Failure) {
+        try await self.settle(subscriber)
+        subscriber.isRowUnsure = true
+        try await change()
+        subscriber.isRowUnsure = false
     }
 
     /// Removes a sleeping subscriber, its row first.
     func forget(_ subscriber: Subscriber, named name: Name) async throws(Failure) {
         let exchange = subscriber.exchange
-        try await self.store.removeSubscriber(name, of: exchange.id)
+        try await self.changing(subscriber) { () async throws(Failure) in
+            try await self.store.removeSubscriber(
+                name, of: exchange.id, upto: subscriber.machine.epoch)
+        }
         exchange.remove(named: name)
         subscriber.receiver.named -= 1
     }

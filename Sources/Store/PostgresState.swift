@@ -154,9 +154,12 @@ package actor PostgresState: StateStore {
         }
     }
 
-    package func removeSubscriber(_ name: Name, of exchange: ExchangeID) throws(Failure) {
+    package func removeSubscriber(
+        _ name: Name, of exchange: ExchangeID, upto epoch: SessionEpoch
+    ) throws(Failure) {
         var parameters = Self.parameters(exchange.rawValue, self.owner)
         parameters.add(name.text)
+        parameters.add(epoch.rawValue)
         try self.change(StateStatements.removeSubscriber, parameters)
     }
 

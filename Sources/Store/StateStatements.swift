@@ -112,7 +112,8 @@ enum StateStatements {
         sql: """
             \(ours), removed AS (
                 DELETE FROM dormouse.subscriber s USING ours
-                WHERE s.exchange_id = ours.exchange_id AND s.name = $3::text)
+                WHERE s.exchange_id = ours.exchange_id AND s.name = $3::text
+                    AND s.session_epoch <= $4::bigint)
             SELECT exchange_id FROM ours
             """)
 

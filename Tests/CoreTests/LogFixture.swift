@@ -124,9 +124,12 @@ func published(
         answer: .published(first: Position(first), last: Position(last), duplicates: duplicates))
 }
 
-func told(_ stream: UInt32, sequence: UInt64, position: UInt64) -> AnsweredTicket {
+func told(
+    _ stream: UInt32, sequence: UInt64, position: UInt64, connection: UInt64 = 1
+) -> AnsweredTicket {
     AnsweredTicket(
-        ticket: ticket(stream),
+        ticket: Ticket(
+            connection: ConnectionID(rawValue: connection), stream: StreamID(rawValue: stream)),
         answer: .producer(sequence: sequence, position: Position(position)))
 }
 

@@ -207,22 +207,77 @@ import Testing
     // MARK: Several connections
 
     /// The rest of an old connection's pipeline is read after a new connection was told how far the
-    /// producer got: stored, it would make the retry of what was refused look like a duplicate.
-    @Test func whatAnOlderConnectionStillSendsIsRefusedAfterANewerOneAsked() throws {
-        let log = LogFixture(pendingBytesMax: 60)
+    /// producer got: the new one's own events would look like duplicates of it.
+    @Test func whoWasToldSomethingThatIsNoLongerTrueMustAskAgain() throws {
+        let log = LogFixture()
         try log.publish("a", producer: "p", sequence: 1)
-        #expect(code(try log.publish("b", producer: "p", sequence: 2)) == nil)
-        _ = log.settle()
         log.connection = 2
         _ = try log.ask("p")
-        #expect(log.settle().count == 1)
+        #expect(log.settle().last == told(2, sequence: 1, position: 1, connection: 2))
+        log.connection = 1
+        try log.publish("b", producer: "p", sequence: 2)
+        #expect(log.settle() == [published(3, 2, 2)])
+        log.connection = 2
+        #expect(code(try log.publish("other", producer: "p", sequence: 2)) == .aborted)
+        _ = try log.ask("p")
+        #expect(log.settle() == [told(5, sequence: 2, position: 2, connection: 2)])
+        try log.publish("other", producer: "p", sequence: 3)
+        #expect(log.settle() == [published(6, 3, 3, connection: 2)])
+        log.connection = 1
+        #expect(code(try log.publish("c", producer: "p", sequence: 4)) == .aborted)
+    }
+
+    @Test func whoeverAskedBeforeSomebodyElsePublishedMustAskAgain() throws {
+        let log = LogFixture()
+        try log.publish("z", producer: "p", sequence: 1)
+        for connection in [2, 3, 4] as [UInt64] {
+            log.connection = connection
+            _ = try log.ask("p")
+        }
+        _ = log.settle()
+        log.connection = 1
+        try log.publish("a", producer: "p", sequence: 2)
+        _ = log.settle()
+        for connection in [2, 3, 4] as [UInt64] {
+            log.connection = connection
+            #expect(code(try log.publish("b", producer: "p", sequence: 2)) == .aborted)
+        }
+        // Whoever comes later and never asked retries what it knows.
+        log.connection = 5
+        try log.publish("a", producer: "p", sequence: 2)
+        #expect(codes(log.settle()).last?.code == .ok)
+        #expect(log.head == Position(2))
+    }
+
+    @Test func askingTakesNothingFromWhoPublishes() throws {
+        let log = LogFixture()
+        try log.publish("a", producer: "p", sequence: 1)
+        log.connection = 9
+        _ = try log.ask("p")
+        _ = log.settle()
+        log.connection = 1
+        try log.publish("b", producer: "p", sequence: 2)
+        try log.publish("c", producer: "p", sequence: 3)
+        #expect(codes(log.settle()).map(\.code) == [.ok, .ok])
+        #expect(log.head == Position(3))
+    }
+
+    /// What the older one sent behind its failure must not be stored because somebody asked.
+    @Test func anotherOnesQuestionDoesNotReleaseAProducer() throws {
+        let log = LogFixture()
+        let invalid = Failure(.invalidArgument, "bad key")
+        try log.publish("a", producer: "p", sequence: 1)
+        _ = log.settle()
+        _ = try log.refuse(invalid, producer: "p", sequence: 2)
+        log.connection = 2
+        _ = try log.ask("p")
+        _ = log.settle()
         log.connection = 1
         #expect(code(try log.publish("c", producer: "p", sequence: 3)) == .aborted)
+        // But who asked goes on from what it was told.
         log.connection = 2
-        try log.publish("b", producer: "p", sequence: 2)
-        #expect(log.settle().count == 1)
-        #expect(log.head == Position(2))
-        #expect(code(try log.publish("x", producer: "p", sequence: 3)) == nil)
+        try log.publish("z", producer: "p", sequence: 20)
+        #expect(codes(log.settle()).map(\.code) == [.ok])
     }
 
     @Test func publishingOnANewerConnectionEndsTheOlderOnesTurnToo() throws {
@@ -237,14 +292,29 @@ import Testing
         #expect(log.settle() == [published(4, 2, 2, connection: 4)])
     }
 
-    @Test func aProducerThatOnlyAskedIsRememberedToo() throws {
+    /// What it sent behind its first failure must not be stored because it had asked before.
+    @Test func whoAskedIsHeldAtItsOwnFailure() throws {
         let log = LogFixture()
+        try log.publish("a", producer: "p", sequence: 1)
         log.connection = 2
         _ = try log.ask("p")
         _ = log.settle()
-        log.connection = 1
-        #expect(code(try log.publish("a", producer: "p", sequence: 1)) == .aborted)
-        #expect(log.head == .origin)
+        _ = try log.refuse(Failure(.invalidArgument, "bad key"), producer: "p", sequence: 2)
+        #expect(code(try log.publish("c", producer: "p", sequence: 3)) == .aborted)
+        #expect(log.head == Position(1))
+    }
+
+    @Test func namesThatOnlyAskedMakeRoomForThoseThatPublish() throws {
+        let log = LogFixture(producersMax: 2)
+        for name in ["a", "b", "c", "d"] { _ = try log.ask(name) }
+        _ = log.settle()
+        try log.publish("x", producer: "p", sequence: 1)
+        try log.publish("x", producer: "q", sequence: 1)
+        #expect(codes(log.settle()).map(\.code) == [.ok, .ok])
+        #expect(code(try log.ask("a")) == .resourceExhausted)
+        #expect(code(try log.publish("x", producer: "r", sequence: 1)) == .resourceExhausted)
+        try log.publish("y", producer: "p", sequence: 2)
+        #expect(codes(log.settle()).map(\.code) == [.ok])
     }
 
     @Test func timesDoNotRunBackwardsAfterARestart() throws {

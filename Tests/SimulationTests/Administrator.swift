@@ -44,6 +44,10 @@ final class Administrator: SimulatedClient, @unchecked Sendable {
             self.lastExchange += 1
             let name = Array("extra-\(self.lastExchange)".utf8)
             self.request(.createExchange(ExchangeRequest(name: name)))
+        case 62..<68:
+            // Looking takes nothing from whoever publishes.
+            let producer = Array("p\(self.dice.within(0...4))".utf8)
+            self.request(.producer(ProducerRequest(exchange: exchange, producer: producer)))
         default: self.fetch(id, exchange)
         }
     }

@@ -1,6 +1,7 @@
 import Core
-import Engine
 import Wire
+
+@testable import Engine
 
 /// Compares what happens with what was promised. The first broken promise ends the run.
 ///
@@ -169,6 +170,27 @@ final class Checker: @unchecked Sendable {
     }
 
     // MARK: The end
+
+    /// Whoever is awake has a row, which leads to the same receiver.
+    func checkRows(_ durable: DurableState, _ server: SimulatedServer) {
+        server.withEngine { engine in
+            for stored in durable.exchanges {
+                guard let exchange = engine.exchanges[stored.id] else { continue }
+                for name in exchange.subscribers.keys.sorted() {
+                    guard let subscriber = exchange.subscribers[name],
+                        subscriber.machine.awake != nil
+                    else { continue }
+                    let row = stored.subscribers[name]
+                    if row == nil || row?.receiver != subscriber.receiver.id {
+                        self.broke(
+                            .storedAsKnown,
+                            "\(name) is awake with receiver \(subscriber.receiver.id?.rawValue ?? 0), stored is "
+                                + "\(row.map { "\($0.receiver.rawValue)" } ?? "nothing")")
+                    }
+                }
+            }
+        }
+    }
 
     /// What is left of the log must be what was committed, however it was merged.
     func checkEnd(_ durable: DurableState, _ consumers: [Consumer]) {

@@ -199,8 +199,14 @@ struct DurableState {
         self.exchanges[index].subscribers[record.name] = record
     }
 
-    mutating func removeSubscriber(_ name: Name, of id: ExchangeID) throws(Failure) {
-        self.exchanges[try self.index(id)].subscribers[name] = nil
+    mutating func removeSubscriber(
+        _ name: Name, of id: ExchangeID, upto epoch: SessionEpoch
+    ) throws(Failure) {
+        let index = try self.index(id)
+        guard let stored = self.exchanges[index].subscribers[name], stored.epoch <= epoch else {
+            return
+        }
+        self.exchanges[index].subscribers[name] = nil
     }
 
     /// Returns those that were newer than what was stored; nil when the owner is another one.

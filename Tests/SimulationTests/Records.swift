@@ -23,6 +23,7 @@ enum Invariant: String {
     case answered = "no internal error"
     case decoding = "every byte that the server sends can be decoded"
     case memory = "memory is bounded"
+    case storedAsKnown = "whoever is awake is stored as it is known"
     case complete = "complete after quiet"
     case ends = "everything ends"
 }

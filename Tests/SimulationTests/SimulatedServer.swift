@@ -127,6 +127,15 @@ final class SimulatedServer: Host, @unchecked Sendable {
         return hasLost
     }
 
+    /// Of the durable subscribers that it knows.
+    func configs(in id: ExchangeID) -> [Name: ReceiverConfig] {
+        var configs: [Name: ReceiverConfig] = [:]
+        self.withEngine { engine in
+            configs = engine.exchanges[id]?.subscribers.mapValues(\.receiver.config) ?? [:]
+        }
+        return configs
+    }
+
     // MARK: Host
 
     var now: Instant {

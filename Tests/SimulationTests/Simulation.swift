@@ -218,10 +218,13 @@ final class Simulation: @unchecked Sendable {
         else { return self.after(20_000) { self.waitForServer(until: deadline) } }
         // Whoever is subscribed when all is quiet must get everything.
         for exchange in self.durable.exchanges {
-            for name in exchange.subscribers.keys.sorted() {
-                guard let record = exchange.subscribers[name],
-                    let config = exchange.receivers[record.receiver]
-                else { continue }
+            // The server may know of one whose row is gone, or the other way round.
+            let known = server.configs(in: exchange.id)
+            for name in Set(exchange.subscribers.keys).union(known.keys).sorted() {
+                let stored = exchange.subscribers[name].flatMap {
+                    exchange.receivers[$0.receiver]
+                }
+                guard let config = known[name] ?? stored else { continue }
                 let consumer = Consumer(
                     self, number: 1_000 + self.finalConsumers.count,
                     finalFor: name, in: exchange.id, config)
@@ -238,6 +241,7 @@ final class Simulation: @unchecked Sendable {
         let waiting = self.clients.compactMap(\.waitsFor)
         if waiting.isEmpty, self.servers.last?.phase == .serving {
             self.checker.checkEnd(self.durable, self.finalConsumers)
+            if let server = self.servers.last { self.checker.checkRows(self.durable, server) }
             self.isEnding = true
             self.servers.last?.drain()
         } else if self.now > deadline {

@@ -298,9 +298,11 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         }
     }
 
-    func removeSubscriber(_ name: Name, of exchange: ExchangeID) async throws(Failure) {
+    func removeSubscriber(_ name: Name, of exchange: ExchangeID, upto epoch: SessionEpoch)
+        async throws(Failure)
+    {
         try await self.changing("removes \(name)", in: exchange) { () throws(Failure) in
-            try self.simulation.durable.removeSubscriber(name, of: exchange)
+            try self.simulation.durable.removeSubscriber(name, of: exchange, upto: epoch)
         }
     }
 

@@ -92,8 +92,11 @@ extension Conformance {
                 #expect(failure.code == .aborted)
             }
             #expect(try await state.subscribers(of: main.id, after: nil, limit: 9) == [paused])
-            try await state.removeSubscriber(first.name, of: main.id)
-            try await state.removeSubscriber(first.name, of: main.id)
+            // A late removal, of what the name was before.
+            try await state.removeSubscriber(first.name, of: main.id, upto: late.epoch)
+            #expect(try await state.subscribers(of: main.id, after: nil, limit: 9) == [paused])
+            try await state.removeSubscriber(first.name, of: main.id, upto: first.epoch)
+            try await state.removeSubscriber(first.name, of: main.id, upto: first.epoch)
             #expect(try await state.subscribers(of: main.id, after: nil, limit: 9) == [])
         }
     }

@@ -39,7 +39,8 @@ import Testing
             } == .unavailable)
         #expect(
             await self.failure { () async throws(Failure) in
-                try await first.state.removeSubscriber(record.name, of: main.id)
+                try await first.state.removeSubscriber(
+                    record.name, of: main.id, upto: record.epoch)
             } == .unavailable)
         #expect(
             await self.failure { () async throws(Failure) in
@@ -49,7 +50,8 @@ import Testing
         let left = try await second.state.subscribers(of: main.id, after: nil, limit: 10)
         #expect(left == [record])
         #expect(try await second.state.receivers(of: main.id, after: nil, limit: 10).count == 1)
-        try await second.state.removeSubscriber(record.name, of: main.id)
+        try await second.state.removeSubscriber(
+            record.name, of: main.id, upto: record.epoch)
         #expect(try await second.state.subscribers(of: main.id, after: nil, limit: 10) == [])
         await first.close()
         await second.close()
