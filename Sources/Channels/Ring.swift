@@ -1,22 +1,22 @@
 /// A first-in, first-out queue in one growing circular buffer: both ends cost O(1).
-struct Ring<Element> {
+package struct Ring<Element> {
     private var slots: [Element?]
     private var head = 0
-    private(set) var count = 0
+    package private(set) var count = 0
 
     var isEmpty: Bool { self.count == 0 }
 
-    init(capacity: Int = 0) {
+    package init(capacity: Int = 0) {
         self.slots = Array(repeating: nil, count: capacity)
     }
 
-    mutating func append(_ element: Element) {
+    package mutating func append(_ element: Element) {
         if self.count == self.slots.count { self.grow() }
         self.slots[(self.head + self.count) % self.slots.count] = element
         self.count += 1
     }
 
-    mutating func popFirst() -> Element? {
+    package mutating func popFirst() -> Element? {
         guard self.count > 0 else { return nil }
         defer {
             self.head = (self.head + 1) % self.slots.count

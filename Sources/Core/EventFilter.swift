@@ -12,14 +12,22 @@ package struct EventFilter {
     /// Remembered keys; 256 × about 300 bytes per receiver at most. When full, it starts anew.
     private static let verdictsMax = 256
 
+    /// A header is copied to be looked at.
+    private static let headerWork = 8
+
     package let config: ReceiverConfig
     private let anyKey: Bool
+    private let wordsCount: Int
     private var verdicts: [[UInt8]: Bool] = [:]
+    /// What it has done so far, in words of patterns compared with a key, about: whoever filters
+    /// for many knows by it when to let others have their turn.
+    package private(set) var work = 0
 
     package init(_ config: ReceiverConfig) {
         self.config = config
         self.anyKey =
             config.patterns.isEmpty || config.patterns.contains(where: \.matchesEverything)
+        self.wordsCount = config.patterns.reduce(0) { $0 + $1.wordsCount }
     }
 
     package mutating func matches(_ chunk: Chunk) -> Matches {
@@ -30,6 +38,7 @@ package struct EventFilter {
             if passing == 0 { return .none }
             if passing == keys.count, self.config.headers.isEmpty { return .all }
         }
+        self.work += chunk.count * (1 + Self.headerWork * self.config.headers.count)
         var indices: [UInt32] = []
         var previousKey: [UInt8] = []
         var previousVerdict = false
@@ -47,11 +56,17 @@ package struct EventFilter {
         return indices.count == chunk.count ? .all : .some(indices)
     }
 
+    /// Gives back the memory of verdicts.
+    package mutating func forget() { self.verdicts = [:] }
+
     private mutating func verdict(_ key: [UInt8]) -> Bool {
         if let known = self.verdicts[key] { return known }
         let verdict = key.withUnsafeBytes { bytes in
-            self.config.patterns.contains { $0.matches(bytes) }
+            KeyWords.split(bytes) { words in
+                self.config.patterns.contains { $0.matches(words) }
+            }
         }
+        self.work += self.wordsCount
         if self.verdicts.count >= Self.verdictsMax {
             self.verdicts.removeAll(keepingCapacity: true)
         }

@@ -30,6 +30,7 @@ package struct SessionEpoch: RawRepresentable, Hashable, Comparable, Sendable {
     package init(rawValue: Int64) { self.rawValue = rawValue }
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     package var next: SessionEpoch { SessionEpoch(rawValue: self.rawValue &+ 1) }
+    package static let last = SessionEpoch(rawValue: .max)
 }
 
 /// A connection, for as long as the process lives; never reused.

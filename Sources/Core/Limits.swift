@@ -83,6 +83,10 @@ package struct Limits: Hashable, Sendable {
     /// often.
     package var bookmarkMilliseconds = 1_000
 
+    /// Filtering and sending are interrupted after so much work to let others have their turn; a unit
+    /// is a word of a pattern compared with a key, some 20 ns: 5 ms.
+    package var turnWorkMax = 250_000
+
     /// How long saved positions may lag behind acknowledged ones.
     package var saveMilliseconds = 100
     /// From SIGTERM to exit.

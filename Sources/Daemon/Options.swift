@@ -140,6 +140,9 @@ extension Flag {
         limit("subscribers", \.subscribersMax, "subscribers of one exchange"),
         limit("list-page", \.listPageMax, "entries of one page of a listing"),
         limit("fetch-wait-ms", \.fetchWaitMillisecondsMax, "time a fetch may wait"),
+        limit(
+            "turn-work", \.turnWorkMax,
+            "filtering and sending before others have their turn, in compared words", from: 1_000),
         limit("bookmark-ms", \.bookmarkMilliseconds, "time between bookmarks"),
         limit("save-ms", \.saveMilliseconds, "how far saved positions may lag behind"),
         limit("drain-ms", \.drainMillisecondsMax, "time from SIGTERM to exit"),

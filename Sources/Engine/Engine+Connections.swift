@@ -45,7 +45,7 @@ extension Engine {
     /// The queue of the connection went down: its subscribers may be sent more.
     package func drained(_ id: ConnectionID) {
         guard let session = self.sessions[id] else { return }
-        for subscriber in session.awake { self.pump(subscriber) }
+        for subscriber in session.awake.members { self.pump(subscriber) }
         self.roomCame(session)
         self.resumeReading(session)
     }
@@ -55,8 +55,11 @@ extension Engine {
         guard let session = self.sessions.removeValue(forKey: id) else { return }
         self.deadlines.remove(.session(id))
         _ = session.machine.close()
-        for subscriber in session.awake { self.putToSleep(subscriber, .connectionClosed(reason)) }
+        for subscriber in session.awake.members {
+            self.putToSleep(subscriber, .connectionClosed(reason))
+        }
         session.subscriptions = [:]
+        self.forgetFetches(of: session)
         self.roomCame(session)
         self.logger.debug("connection closed", [.peer: session.peer.address, .reason: reason])
         self.finishIfQuiet()
@@ -146,7 +149,7 @@ extension Engine {
             "closing a connection", [.peer: session.peer.address, .reason: failure.description])
         session.send(failure, as: .goAway, on: .connection)
         _ = session.machine.close()
-        for subscriber in session.awake {
+        for subscriber in session.awake.members {
             self.putToSleep(subscriber, .connectionClosed(failure.message))
         }
         session.peer.closeAfterFlush()
@@ -194,7 +197,9 @@ extension Engine {
     /// Ends a connection that is of no use any more, without a word: nobody would hear it.
     private func drop(_ session: Session, _ reason: String) {
         _ = session.machine.close()
-        for subscriber in session.awake { self.putToSleep(subscriber, .connectionClosed(reason)) }
+        for subscriber in session.awake.members {
+            self.putToSleep(subscriber, .connectionClosed(reason))
+        }
         session.peer.close()
     }
 

@@ -15,6 +15,8 @@ enum Deadline: Hashable, Sendable {
     case resume(ExchangeID, Name)
     /// A task sleeps until now.
     case sleeper(UInt64)
+    /// A fetch has waited long enough.
+    case fetch(UInt64)
     case drain
 }
 
@@ -41,6 +43,7 @@ extension Engine {
         case .bookmarks(let id): self.sendBookmarks(id)
         case .resume(let id, let name): self.resumeIfDue(id, name)
         case .sleeper(let id): self.sleepers.removeValue(forKey: id)?.resume()
+        case .fetch(let id): self.resumeFetch(id)
         case .drain: self.finish()
         }
     }

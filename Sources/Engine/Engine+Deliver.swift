@@ -1,21 +1,67 @@
+internal import Channels
 internal import Core
 internal import Diagnostics
 internal import Wire
 
 extension Engine {
+    /// What sending a delivery costs besides its events, in the unit of `EventFilter.work`.
+    private static let deliveryWork = 20
+
+    // MARK: Turns
+
     /// New chunks are in the tail: give them to everybody who is awake.
     func deliver(_ exchange: Exchange) {
-        for receiver in exchange.awakeReceivers {
-            for subscriber in receiver.awake { self.pump(subscriber) }
+        for receiver in exchange.awakeReceivers.members {
+            for subscriber in receiver.awake.members { self.makeDue(subscriber) }
+        }
+        self.pumpDue()
+    }
+
+    /// Sends to one consumer what it may be sent, now or when it is its turn.
+    func pump(_ subscriber: Subscriber) {
+        self.makeDue(subscriber)
+        self.pumpDue()
+    }
+
+    private func makeDue(_ subscriber: Subscriber) {
+        guard !subscriber.isDue else { return }
+        subscriber.isDue = true
+        self.due.append(subscriber)
+    }
+
+    /// Serves those whose turn it is, until so much was done that others must have theirs: sockets,
+    /// commits, other requests. Filters of many receivers, or of one over a long tail, would keep
+    /// them waiting for seconds.
+    private func pumpDue() {
+        guard !self.isResting else { return }
+        while let subscriber = self.due.popFirst() {
+            subscriber.isDue = false
+            self.pumpNow(subscriber)
+            guard self.work < self.limits.turnWorkMax else { return self.rest() }
         }
     }
 
-    /// Sends to one consumer what it may be sent now: from the tail, from pages of the log, or
-    /// nothing.
-    func pump(_ subscriber: Subscriber) {
+    private func rest() {
+        self.isResting = true
+        self.restSignal.signal()
+    }
+
+    func workLoop() async {
+        while await self.restSignal.wait() {
+            // Behind everything that waits by now.
+            await Task.yield()
+            self.isResting = false
+            self.work = 0
+            self.pumpDue()
+        }
+    }
+
+    /// Sends to one consumer what it may be sent: from the tail, from pages of the log, or nothing.
+    private func pumpNow(_ subscriber: Subscriber) {
         guard let session = subscriber.session else { return }
         let exchange = subscriber.exchange
         while session.peer.queuedBytes <= self.limits.outboundBytesMax {
+            guard self.work < self.limits.turnWorkMax else { return self.makeDue(subscriber) }
             let next = subscriber.machine.next(
                 head: exchange.head, tailFirst: exchange.tail.first,
                 frameBytes: self.limits.frameBytesMax - DeliveryHeader.encodedBytesMax)
@@ -69,6 +115,7 @@ extension Engine {
             return false
         }
         self.delivered &+= UInt64(portion.events)
+        self.work += Self.deliveryWork + portion.events / 16
         if let delivery { self.send(delivery, portion, chunk.block, subscriber, session) }
         return true
     }
@@ -76,7 +123,7 @@ extension Engine {
     private func matches(
         _ chunk: Chunk, _ after: Position, fromLog: Bool, _ subscriber: Subscriber
     ) -> Matches {
-        let matches = subscriber.receiver.matches(chunk)
+        let matches = subscriber.receiver.matches(chunk, &self.work)
         #if DEBUG
             let isSeam = !fromLog && subscriber.machine.awake?.isReplaying == true
             if self.plantedBug == .seamOffByOne, isSeam {

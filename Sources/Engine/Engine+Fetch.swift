@@ -2,7 +2,7 @@ internal import Core
 internal import Wire
 
 // Fetch: one page of matching events after a position, without a subscription. Waits, if asked to,
-// until there is one.
+// until there is one: as a record, not as a task, since many may wait for long.
 
 extension Engine {
     func fetch(_ request: FetchRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
@@ -22,44 +22,39 @@ extension Engine {
         )
         let wait = min(Int(request.waitMilliseconds), self.limits.fetchWaitMillisecondsMax)
         let (id, after, connection) = (exchange.id, Position(request.after), session.id)
-        let deadline = self.host.now.advanced(byMilliseconds: wait)
-        try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            let reader = FetchReader(
-                after: after, filter: EventFilter(config), allowance: allowance)
-            return try await engine.fetch(reader, in: id, until: deadline, for: connection, stream)
+        let reader = FetchReader(after: after, filter: EventFilter(config), allowance: allowance)
+        try self.start(
+            WaitingFetch(
+                reader: reader, exchange: id, connection: connection, stream: stream,
+                deadline: self.host.now.advanced(byMilliseconds: wait)), session)
+    }
+
+    private func start(_ fetch: WaitingFetch, _ session: Session) throws(Failure) {
+        try self.spawn(session, fetch.stream) { (engine) async throws(Failure) -> Reply? in
+            try await engine.fetch(fetch)
+            return nil
         }
     }
 
-    private func fetch(
-        _ reader: FetchReader, in id: ExchangeID, until deadline: Instant,
-        for connection: ConnectionID,
-        _ stream: StreamID
-    ) async throws(Failure) -> Reply? {
-        guard let exchange = self.exchanges[id] else { return nil }
-        var reader = reader
-        var scannedBytes = 0
-        while self.sessions[connection]?.isOpen(stream) == true {
-            let isAnswered = try await self.withRoom(for: connection) {
-                () async throws(Failure) -> Bool in
-                while !reader.isDone, scannedBytes <= self.limits.replayBytes,
-                    reader.upto < exchange.head,
-                    self.sessions[connection]?.isOpen(stream) == true
-                {
-                    scannedBytes += try await self.scan(&reader, exchange)
-                }
-                guard
-                    reader.isDone || scannedBytes > self.limits.replayBytes || reader.hasEvents
-                        || self.host.now >= deadline || self.isDraining
-                else { return false }
-                self.answer(reader, in: exchange, to: connection, stream)
-                return true
+    /// Looks at what there is; answers, or waits for more.
+    private func fetch(_ fetch: WaitingFetch) async throws(Failure) {
+        guard let exchange = self.exchanges[fetch.exchange] else { return }
+        let (connection, stream) = (fetch.connection, fetch.stream)
+        var fetch = fetch
+        try await self.withRoom(for: connection) { () async throws(Failure) in
+            var scannedBytes = 0
+            while !fetch.reader.isDone, scannedBytes <= self.limits.replayBytes,
+                fetch.reader.upto < exchange.head,
+                self.sessions[connection]?.isOpen(stream) == true
+            {
+                scannedBytes += try await self.scan(&fetch.reader, exchange)
             }
-            if isAnswered { break }
-            if reader.upto >= exchange.head {
-                await self.waitForNews(exchange, until: deadline, for: connection)
-            }
+            guard
+                fetch.reader.isDone || scannedBytes > self.limits.replayBytes
+                    || fetch.reader.hasEvents || self.host.now >= fetch.deadline || self.isDraining
+            else { return self.wait(fetch, exchange) }
+            self.answer(fetch.reader, in: exchange, to: connection, stream)
         }
-        return nil
     }
 
     private func answer(
@@ -77,7 +72,9 @@ extension Engine {
         -> Int
     {
         if let chunk = exchange.tail.chunk(after: reader.upto) {
+            let before = reader.work
             reader.add(chunk, upto: exchange.head, fromLog: false)
+            await self.restAfter(reader.work - before)
             return chunk.bytesCount
         }
         let (id, after) = (exchange.id, reader.upto)
@@ -89,53 +86,86 @@ extension Engine {
             throw self.positionLost(exchange)
         }
         // The log may already hold more than we were told of: what is not our head yet is not shown.
+        let before = reader.work
         for chunk in page.chunks where !reader.isDone && reader.upto < exchange.head {
             reader.add(chunk, upto: exchange.head, fromLog: true)
         }
+        await self.restAfter(reader.work - before)
         return page.chunks.reduce(0) { $0 + $1.bytesCount }
+    }
+
+    /// Others have their turn when this, and what was done besides, was much.
+    private func restAfter(_ work: Int) async {
+        self.work += work + 1
+        if self.work >= self.limits.turnWorkMax {
+            self.work = 0
+            await Task.yield()
+        }
     }
 
     // MARK: Waiting
 
-    private func waitForNews(
-        _ exchange: Exchange, until deadline: Instant, for connection: ConnectionID
-    ) async {
-        guard let session = self.sessions[connection] else { return }
-        self.lastSleeper += 1
-        let id = self.lastSleeper
+    private func wait(_ fetch: WaitingFetch, _ exchange: Exchange) {
+        guard let session = self.sessions[fetch.connection], session.isOpen(fetch.stream) else {
+            return
+        }
+        self.lastFetch += 1
+        let id = self.lastFetch
+        self.waitingFetches[id] = fetch
+        self.waitingFetches[id]?.reader.forget()
         exchange.fetchers.insert(id)
-        session.fetchers.insert(id)
-        await withCheckedContinuation { continuation in
-            self.sleepers[id] = continuation
-            self.add(.sleeper(id), at: deadline)
+        session.fetchers[fetch.stream] = id
+        self.add(.fetch(id), at: fetch.deadline)
+    }
+
+    /// There may be something for it, or its time is over, or the server stops.
+    func resumeFetch(_ id: UInt64) {
+        guard let fetch = self.endWaiting(id), let session = self.sessions[fetch.connection] else {
+            return
         }
-        exchange.fetchers.remove(id)
-        session.fetchers.remove(id)
-    }
-
-    /// Nobody may be left to wait for them: each looks whether it is still wanted.
-    func wakeFetchers(of session: Session) {
-        let fetchers = session.fetchers.sorted()
-        session.fetchers = []
-        self.wake(fetchers)
-    }
-
-    func wakeFetchers(_ exchange: Exchange) {
-        let fetchers = exchange.fetchers.sorted()
-        exchange.fetchers = []
-        self.wake(fetchers)
-    }
-
-    private func wake(_ fetchers: [UInt64]) {
-        for id in fetchers {
-            self.deadlines.remove(.sleeper(id))
-            self.sleepers.removeValue(forKey: id)?.resume()
+        do throws(Failure) {
+            try self.start(fetch, session)
+        } catch {
+            session.fail(fetch.stream, error)
         }
+    }
+
+    func resumeFetches(of exchange: Exchange) {
+        guard !exchange.fetchers.isEmpty else { return }
+        for id in exchange.fetchers.sorted() { self.resumeFetch(id) }
+    }
+
+    /// Nobody waits for its answer any more.
+    func forgetFetch(on stream: StreamID, _ session: Session) {
+        guard let id = session.fetchers[stream] else { return }
+        _ = self.endWaiting(id)
+        session.machine.workEnded(stream)
+    }
+
+    func forgetFetches(of session: Session) {
+        for id in session.fetchers.values.sorted() { _ = self.endWaiting(id) }
+    }
+
+    private func endWaiting(_ id: UInt64) -> WaitingFetch? {
+        guard let fetch = self.waitingFetches.removeValue(forKey: id) else { return nil }
+        self.deadlines.remove(.fetch(id))
+        self.exchanges[fetch.exchange]?.fetchers.remove(id)
+        self.sessions[fetch.connection]?.fetchers[fetch.stream] = nil
+        return fetch
     }
 }
 
+/// A fetch that has found nothing yet.
+struct WaitingFetch: Sendable {
+    var reader: FetchReader
+    let exchange: ExchangeID
+    let connection: ConnectionID
+    let stream: StreamID
+    let deadline: Instant
+}
+
 /// Gathers what a fetch returns.
-private struct FetchReader: Sendable {
+struct FetchReader: Sendable {
     let after: Position
     private(set) var upto: Position
     private(set) var records: [UInt8] = []
@@ -152,7 +182,12 @@ private struct FetchReader: Sendable {
         self.allowance = allowance
     }
 
+    /// Gives back what is only there to be faster.
+    mutating func forget() { self.filter.forget() }
+
     var hasEvents: Bool { !self.records.isEmpty }
+    /// What was done, in the unit of `EventFilter.work`.
+    var work: Int { self.filter.work }
 
     mutating func add(_ chunk: Chunk, upto end: Position, fromLog: Bool) {
         let portion = Portion(

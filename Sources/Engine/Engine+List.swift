@@ -137,13 +137,21 @@ extension Engine {
     func listReceivers(
         _ request: ListReceiversRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
-        let exchange = try self.exchange(named: request.exchange)
+        let id = try self.exchange(named: request.exchange).id
+        let connection = session.id
+        try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
+            try await engine.withRoom(for: connection) { () async throws(Failure) -> Reply in
+                .listReceivers(try engine.listReceivers(in: id))
+            }
+        }
+    }
+
+    private func listReceivers(in id: ExchangeID) throws(Failure) -> ListReceiversReply {
         var reply = ListReceiversReply()
+        guard let exchange = self.exchanges[id] else { return reply }
         var bytes = 0
-        for (key, receiver) in exchange.receivers.sorted(by: {
-            $0.key.lexicographicallyPrecedes($1.key)
-        }) {
-            bytes += key.count + 64
+        for receiver in exchange.sortedReceivers {
+            bytes += receiver.config.canonicalBytes.count + 64
             guard bytes < self.limits.frameBytesMax / 2 else {
                 throw Failure(
                     .resourceExhausted,
@@ -159,7 +167,7 @@ extension Engine {
                     awake: UInt32(clamping: receiver.awake.count),
                     sleeping: UInt32(clamping: receiver.sleeping)))
         }
-        session.answer(stream, .listReceivers(reply))
+        return reply
     }
 
     // MARK: Exchanges and the server

@@ -150,7 +150,7 @@ extension Engine {
         exchange.isWorthMerging = true
         exchange.tail.evict(to: self.limits.tailBytes / max(1, self.exchanges.count))
         self.deliver(exchange)
-        self.wakeFetchers(exchange)
+        self.resumeFetches(of: exchange)
     }
 
     // MARK: Recovery
@@ -198,12 +198,12 @@ extension Engine {
             "another server has taken this exchange; writing to it has stopped here",
             [.exchange: exchange.name.text])
         self.answer(exchange.log.lostOwnership())
-        for receiver in exchange.awakeReceivers {
-            for subscriber in receiver.awake {
+        for receiver in exchange.awakeReceivers.members {
+            for subscriber in receiver.awake.members {
                 self.end(subscriber, .exchangeLost, reason: .exchangeLost)
             }
         }
-        self.wakeFetchers(exchange)
+        self.resumeFetches(of: exchange)
     }
 
     // MARK: Waiting too long

@@ -94,7 +94,7 @@ extension Engine {
         }
         guard session.machine.cancel(stream) else { return }
         session.send(failure, as: .end, on: stream)
-        self.wakeFetchers(of: session)
+        self.forgetFetch(on: stream, session)
     }
 
     // MARK: Helpers

@@ -176,11 +176,8 @@ extension Engine {
         subscriber.session = session
         subscriber.wantedPage = nil
         session.subscriptions[stream] = subscriber
-        session.awake.append(subscriber)
-        if !subscriber.receiver.awake.contains(where: { $0 === subscriber }) {
-            subscriber.receiver.awake.append(subscriber)
-            subscriber.exchange.isAwakeChanged(subscriber.receiver)
-        }
+        session.awake.add(subscriber)
+        subscriber.exchange.woke(subscriber)
     }
 
     private func detach(_ subscriber: Subscriber, from session: Session, stream: StreamID) {
@@ -190,7 +187,7 @@ extension Engine {
         subscriber.isDeadlineArmed = false
         subscriber.isSocketArmed = false
         session.subscriptions[stream] = nil
-        session.awake.removeAll { $0 === subscriber }
+        session.awake.remove(subscriber)
         subscriber.session = nil
         subscriber.wantedPage = nil
     }
@@ -206,10 +203,10 @@ extension Engine {
         if let session = subscriber.session {
             self.detach(subscriber, from: session, stream: consumer.stream)
         }
-        let receiver = subscriber.receiver
-        receiver.awake.removeAll { $0 === subscriber }
-        subscriber.exchange.isAwakeChanged(receiver)
-        if subscriber.name == nil { self.removeIfUnused(receiver, in: subscriber.exchange) }
+        subscriber.exchange.fellAsleep(subscriber)
+        if subscriber.name == nil {
+            self.removeIfUnused(subscriber.receiver, in: subscriber.exchange)
+        }
     }
 
     /// Ends the stream of an awake subscriber with a status, and puts it to sleep.

@@ -46,10 +46,20 @@ package actor Engine {
     var incarnation = Incarnation(bytes: [])
     var startedAt = Timestamp.zero
 
+    /// Subscribers that wait to be sent what they may be sent, in order.
+    var due = Ring<Subscriber>()
+    /// Done since others last had their turn, in the unit of `EventFilter.work`.
+    var work = 0
+    /// Others have their turn.
+    var isResting = false
+    let restSignal = Signal()
+
     let operations = Mailbox<Operation>()
     var deadlines = DeadlineQueue<Deadline>()
     var sleepers: [UInt64: CheckedContinuation<Void, Never>] = [:]
     var lastSleeper: UInt64 = 0
+    var waitingFetches: [UInt64: WaitingFetch] = [:]
+    var lastFetch: UInt64 = 0
 
     var pages: ReplayPages
     var wantedPages: [PageKey] = []
@@ -107,6 +117,7 @@ package actor Engine {
             }
             group.addTask { await self.saveLoop() }
             group.addTask { await self.mergeLoop() }
+            group.addTask { await self.workLoop() }
             while true {
                 let operations = await self.operations.takeAll()
                 if operations.isEmpty { break }
@@ -132,11 +143,13 @@ package actor Engine {
         for id in self.sessions.keys.sorted() {
             guard let session = self.sessions[id], session.machine.drain() else { continue }
             session.send(failure, as: .goAway, on: .connection)
-            for subscriber in session.awake { self.end(subscriber, failure, reason: .draining) }
+            for subscriber in session.awake.members {
+                self.end(subscriber, failure, reason: .draining)
+            }
             self.closeIfFinished(session)
         }
         for exchange in self.exchanges.values.sorted(by: { $0.id < $1.id }) {
-            self.wakeFetchers(exchange)
+            self.resumeFetches(of: exchange)
         }
         self.add(
             .drain, at: self.host.now.advanced(byMilliseconds: self.limits.drainMillisecondsMax))
@@ -158,10 +171,11 @@ package actor Engine {
         }
         for exchange in self.exchanges.values.sorted(by: { $0.id < $1.id }) {
             exchange.writerSignal.close()
-            self.wakeFetchers(exchange)
+            self.resumeFetches(of: exchange)
         }
         self.pageRequests.close()
         self.unsavedSignal.close()
+        self.restSignal.close()
         self.operations.close()
         for id in self.sleepers.keys.sorted() { self.sleepers.removeValue(forKey: id)?.resume() }
     }

@@ -16,13 +16,15 @@ final class Exchange {
     var taken: [Append] = []
 
     /// By the canonical bytes of their configs.
-    var receivers: [[UInt8]: Receiver] = [:]
+    var receivers: [[UInt8]: Receiver] = [:] {
+        didSet { self.receiversInOrder = nil }
+    }
     /// The durable ones, awake or asleep.
     var subscribers: [Name: Subscriber] = [:]
     /// Whose rows are being written: they count, or many at once would pass the limit.
     var subscribersInMaking = 0
-    /// Those with awake subscribers, in the order in which they woke.
-    var awakeReceivers: [Receiver] = []
+    /// Those with awake subscribers.
+    var awakeReceivers = Roster<Receiver>(\.place)
     /// Fetches that wait for something new.
     var fetchers: Set<UInt64> = []
     /// Idle subscribers that must be told how far the log is.
@@ -36,6 +38,7 @@ final class Exchange {
     /// Something was committed since chunks were last merged.
     var isWorthMerging = true
     private var namesInOrder: [Name]?
+    private var receiversInOrder: [Receiver]?
 
     init(_ record: ExchangeRecord, limits: Limits) {
         self.id = record.id
@@ -56,6 +59,14 @@ final class Exchange {
         return sorted
     }
 
+    var sortedReceivers: [Receiver] {
+        if let known = self.receiversInOrder { return known }
+        let sorted = self.receivers.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            .map(\.value)
+        self.receiversInOrder = sorted
+        return sorted
+    }
+
     func add(_ subscriber: Subscriber, named name: Name) {
         self.subscribers[name] = subscriber
         self.namesInOrder = nil
@@ -66,13 +77,18 @@ final class Exchange {
         self.namesInOrder = nil
     }
 
-    func isAwakeChanged(_ receiver: Receiver) {
-        let isListed = self.awakeReceivers.contains { $0 === receiver }
-        if receiver.awake.isEmpty, isListed {
-            self.awakeReceivers.removeAll { $0 === receiver }
-        } else if !receiver.awake.isEmpty, !isListed {
-            self.awakeReceivers.append(receiver)
-        }
+    func woke(_ subscriber: Subscriber) {
+        let receiver = subscriber.receiver
+        guard receiver.awake.add(subscriber) else { return }
+        if subscriber.name != nil { receiver.awakeNamed += 1 }
+        self.awakeReceivers.add(receiver)
+    }
+
+    func fellAsleep(_ subscriber: Subscriber) {
+        let receiver = subscriber.receiver
+        guard receiver.awake.remove(subscriber) else { return }
+        if subscriber.name != nil { receiver.awakeNamed -= 1 }
+        if receiver.awake.isEmpty { self.awakeReceivers.remove(receiver) }
     }
 }
 
@@ -81,10 +97,12 @@ final class Receiver {
     /// nil while only subscribers without a name use it: then it has no row.
     var id: ReceiverID?
     let config: ReceiverConfig
-    /// In the order in which they woke.
-    var awake: [Subscriber] = []
+    var awake = Roster<Subscriber>(\.placeInReceiver)
     /// Durable subscribers, awake or asleep.
     var named = 0
+    var awakeNamed = 0
+    /// Among the receivers with awake subscribers.
+    var place: Int?
     /// Who is about to use it and must find it still there.
     var reservations = 0
     private var filter: EventFilter
@@ -99,15 +117,18 @@ final class Receiver {
         self.filter = EventFilter(config)
     }
 
-    var sleeping: Int { self.named - self.awake.count { $0.name != nil } }
+    var sleeping: Int { self.named - self.awakeNamed }
     var isUnused: Bool { self.named == 0 && self.awake.isEmpty && self.reservations == 0 }
 
-    func matches(_ chunk: Chunk) -> Matches {
+    /// Adds what it cost to `work`.
+    func matches(_ chunk: Chunk, _ work: inout Int) -> Matches {
         if let known = self.recent.last(where: { $0.first == chunk.first && $0.last == chunk.last })
         {
             return known.matches
         }
+        let before = self.filter.work
         let matches = self.filter.matches(chunk)
+        work += self.filter.work - before
         if self.recent.count == Self.recentMax { self.recent.removeFirst() }
         self.recent.append((chunk.first, chunk.last, matches))
         return matches
@@ -123,6 +144,10 @@ final class Subscriber {
     var machine: SubscriberMachine
     /// Where it is awake.
     weak var session: Session?
+    var placeInSession: Int?
+    var placeInReceiver: Int?
+    /// Waits for its turn to be sent what it may be sent.
+    var isDue = false
     /// The page of the log that it waits for.
     var wantedPage: PageKey?
     var isBookmarkPending = false

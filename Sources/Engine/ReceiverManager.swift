@@ -120,10 +120,22 @@ final class ReceiverManager {
             machine: SubscriberMachine(createdAt: position, now: now))
         exchange.subscribersInMaking += 1
         defer { exchange.subscribersInMaking -= 1 }
-        if let record = subscriber.record { try await self.store.storeSubscriber(record) }
+        if let record = subscriber.record { try await self.overwrite(record) }
         exchange.add(subscriber, named: name)
         receiver.named += 1
         return subscriber
+    }
+
+    /// Memory is right, whatever row is there: it was left by a change whose outcome nobody knew, and
+    /// looks newer when the clock was set back meanwhile.
+    private func overwrite(_ record: SubscriberRecord) async throws(Failure) {
+        do throws(Failure) {
+            try await self.store.storeSubscriber(record)
+        } catch {
+            guard error.code == .aborted else { throw error }
+            try await self.store.removeSubscriber(record.name, of: record.exchange, upto: .last)
+            try await self.store.storeSubscriber(record)
+        }
     }
 
     /// Gives a sleeping subscriber another receiver; its position stays.
@@ -157,7 +169,7 @@ final class ReceiverManager {
     func settle(_ subscriber: Subscriber) async throws(Failure) {
         guard subscriber.isRowUnsure else { return }
         subscriber.machine.renew()
-        if let record = subscriber.record { try await self.store.storeSubscriber(record) }
+        if let record = subscriber.record { try await self.overwrite(record) }
         subscriber.isRowUnsure = false
     }
 

@@ -16,12 +16,12 @@ final class Session {
     var isPaused = false
     /// By the stream of their consumer.
     var subscriptions: [StreamID: Subscriber] = [:]
-    /// The same, in the order in which they woke.
-    var awake: [Subscriber] = []
+    /// The same, in an order that is not chance.
+    var awake = Roster<Subscriber>(\.placeInSession)
     /// Subscriptions whose rows are being looked up or written.
     var streamsOpening = 0
-    /// Fetches of it that wait for something new.
-    var fetchers: Set<UInt64> = []
+    /// Fetches of it that wait for something new, by stream.
+    var fetchers: [StreamID: UInt64] = [:]
     /// Requests whose work goes on outside of this turn, cancelled ones included.
     var operations = 0
     /// The large answer that waits for room; one at a time does.

@@ -31,9 +31,10 @@ import Synchronization
 /// `@unchecked Sendable`: `inbox` has its lock, `thread` and `stopping` are atomic; everything else
 /// belongs to the loop's thread.
 package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
-    /// Jobs of one end of a turn. A job takes microseconds, so sockets wait some milliseconds at
-    /// most.
+    /// Jobs of one end of a turn, so that sockets have their turn, too.
     static let jobsPerTurnMax = 1024
+    /// The same in time, looked at after every few jobs.
+    static let jobsPerTurnNanoseconds: UInt64 = 5_000_000
     /// One read's buffer. Larger ones were not faster; it is one per loop because received bytes
     /// are handed on before the callback returns.
     static let readBytesMax = 64 << 10
@@ -249,7 +250,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     private func runWork() {
         let serial = self.asUnownedSerialExecutor()
         let task = self.asUnownedTaskExecutor()
-        for _ in 0..<Self.jobsPerTurnMax {
+        let began = uv_hrtime()
+        for count in 1...Self.jobsPerTurnMax {
+            if count % 8 == 0, uv_hrtime() - began > Self.jobsPerTurnNanoseconds { return }
             if self.batchNext == self.batch.count {
                 self.batchNext = 0
                 // A burst's memory is given back, a steady load's is used again.

@@ -87,6 +87,7 @@ struct Plan {
         limits.replayBytes = dice.pick([18_000, 200_000, 400_000], or: 18_000)
         limits.listPageMax = dice.within(1...5)
         limits.fetchWaitMillisecondsMax = 500
+        limits.turnWorkMax = dice.pick([1, 50, 1_000, 250_000], or: 50)
         limits.bookmarkMilliseconds = dice.within(5...300)
         limits.saveMilliseconds = dice.within(1...100)
         limits.drainMillisecondsMax = dice.within(50...1_000)

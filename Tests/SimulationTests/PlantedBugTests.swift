@@ -1,3 +1,4 @@
+import Core
 import Engine
 import Testing
 
@@ -33,8 +34,13 @@ import Testing
     }
 
     @Test func aConfirmationBeforeTheSocketTookItIsFound() {
-        let found = self.found { $0.planted = .confirmedBeforeTaken }
-        #expect(found.contains(.positionBound))
+        let found = self.found { plan in
+            plan.planted = .confirmedBeforeTaken
+            plan.limits.saveMilliseconds = 1
+        }
+        // A position too far is stored, or the next consumer starts there.
+        #expect(found.contains(.positionBound) || found.contains(.start))
+        #expect(found.count > 1)
     }
 
     @Test func aRetryWithoutSequenceIsFound() {
