@@ -1,8 +1,12 @@
+internal import Channels
 internal import Core
 internal import Diagnostics
 internal import Wire
 
 extension Engine {
+    /// Enough to hide the store's round trips.
+    private static let operationsAtOnce = 16
+
     /// A REQUEST frame: register it, decode it, perform it.
     func request(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ session: Session) {
         let method = Method(rawValue: header.code)
@@ -122,7 +126,7 @@ extension Engine {
         }
         session.operations += 1
         let id = session.id
-        self.spawn { engine in
+        session.toStart.append { engine in
             let outcome: Result<Reply?, Failure>
             do throws(Failure) {
                 outcome = .success(try await operation(engine))
@@ -130,6 +134,22 @@ extension Engine {
                 outcome = .failure(error)
             }
             engine.finished(outcome, stream, of: id)
+        }
+        self.startOperations(of: session)
+    }
+
+    /// Starts some of a connection's operations. All of them at once would all be ahead of whatever
+    /// others ask for next. They go on when the connection is gone: what was asked for is done.
+    private func startOperations(of session: Session) {
+        while session.started < Self.operationsAtOnce, let operation = session.toStart.popFirst() {
+            session.started += 1
+            // A session is the engine's, and this runs on it.
+            nonisolated(unsafe) let session = session
+            self.spawn { engine in
+                await operation(engine)
+                session.started -= 1
+                engine.startOperations(of: session)
+            }
         }
     }
 

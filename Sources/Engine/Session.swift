@@ -1,3 +1,4 @@
+internal import Channels
 internal import Core
 internal import Wire
 
@@ -24,6 +25,10 @@ final class Session {
     var fetchers: [StreamID: UInt64] = [:]
     /// Requests whose work goes on outside of this turn, cancelled ones included.
     var operations = 0
+    /// Those of them that were not started yet, oldest first.
+    var toStart = Ring<Engine.Operation>()
+    /// How many were, and are not over.
+    var started = 0
     /// The large answer that waits for room; one at a time does.
     var roomWaiter: CheckedContinuation<Void, Never>?
     /// Handed to the peer so far, taken by its socket or not.
