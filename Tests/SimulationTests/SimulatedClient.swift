@@ -14,6 +14,8 @@ class SimulatedClient: @unchecked Sendable {
     private var decoder = FrameDecoder(payloadBytesMax: Limits.frameBytesMaxMax)
     private let arena = Arena()
     private var lastStream: UInt32 = 0
+    /// Numbers whose requests were answered, cancelled ones included.
+    private var freeStreams: [UInt32] = []
     private(set) var isStopped = false
     private var asksOver: UInt64 = 0
 
@@ -93,6 +95,7 @@ class SimulatedClient: @unchecked Sendable {
         self.connection = connection
         self.decoder = FrameDecoder(payloadBytesMax: Limits.frameBytesMaxMax)
         self.lastStream = 0
+        self.freeStreams = []
         self.asked = [:]
         self.isOpen = false
         self.greet(connection)
@@ -119,8 +122,7 @@ class SimulatedClient: @unchecked Sendable {
 
     @discardableResult
     func ask(_ asked: Asked, isQuiet: Bool = false, _ payload: (inout [UInt8]) -> Void) -> UInt32 {
-        self.lastStream += 1
-        let stream = self.lastStream
+        let stream = self.nextStream()
         var bytes: [UInt8] = []
         FrameEncoder.append(
             .request, flags: isQuiet ? FrameHeader.noReplyFlag : 0, code: asked.method.rawValue,
@@ -134,6 +136,14 @@ class SimulatedClient: @unchecked Sendable {
             "client \(self.number) on connection \(self.connection?.id.rawValue ?? 0) stream "
                 + "\(stream): \(asked.method.name)")
         return stream
+    }
+
+    private func nextStream() -> UInt32 {
+        if !self.freeStreams.isEmpty, self.dice.chance(300) {
+            return self.freeStreams.remove(at: self.dice.below(self.freeStreams.count))
+        }
+        self.lastStream += 1
+        return self.lastStream
     }
 
     func cancel(_ stream: UInt32) {
@@ -172,6 +182,7 @@ class SimulatedClient: @unchecked Sendable {
             self.delivered(stream, record, try Delivery.decode(payload))
         case .response, .end:
             guard let asked = self.asked.removeValue(forKey: stream) else { return }
+            self.freeStreams.append(stream)
             try self.answer(stream, asked, header, payload)
         case .goAway, .pong, .request, .cancel:
             break
