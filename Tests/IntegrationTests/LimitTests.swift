@@ -83,7 +83,7 @@ extension Integration {
                 let before = try server.memory()
                 for _ in 0..<20 { try round() }
                 let grown = try server.memory() - before
-                // 100,000 of them take more than 40 MB while they wait.
+                // 100,000 of them take more than 25 MB while they wait.
                 #expect(grown < 20 << 20)
                 let client = try TestClient(server.address())
                 let waiting = try fetch(client)
