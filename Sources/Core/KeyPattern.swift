@@ -14,6 +14,16 @@ package struct KeyPattern: Hashable, Comparable, Sendable, CustomStringConvertib
     /// Indices of the first and the last `#`.
     private let anys: (first: Int, last: Int)?
 
+    /// `#`
+    static let everything = KeyPattern()
+
+    private init() {
+        self.text = "#"
+        self.bytes = [UInt8(ascii: "#")]
+        self.words = [.any]
+        self.anys = (0, 0)
+    }
+
     package init(_ text: String) throws(Failure) {
         let bytes = Array(text.utf8)
         guard bytes.count <= EventKey.bytesMax else {
@@ -52,6 +62,24 @@ package struct KeyPattern: Hashable, Comparable, Sendable, CustomStringConvertib
     package static func == (left: Self, right: Self) -> Bool { left.text == right.text }
     package func hash(into hasher: inout Hasher) { hasher.combine(self.text) }
     package var description: String { self.text }
+
+    /// A word of a pattern, as the index wants it.
+    enum Step {
+        case exactly([UInt8])
+        case one
+        case any
+    }
+
+    var steps: [Step] {
+        self.words.map { word in
+            switch word {
+            case .one: .one
+            case .any: .any
+            case .exactly(let start, let count):
+                .exactly(Array(self.bytes[Int(start)..<Int(start) + Int(count)]))
+            }
+        }
+    }
 
     /// How much there is to compare with a key.
     var wordsCount: Int { self.words.count }
@@ -147,9 +175,22 @@ struct KeyWords: ~Copyable {
     }
 
     func word(at index: Int, is bytes: UnsafeRawBufferPointer) -> Bool {
+        self.word(at: index).elementsEqual(bytes)
+    }
+
+    func word(at index: Int, is bytes: [UInt8]) -> Bool {
+        self.word(at: index).elementsEqual(bytes)
+    }
+
+    func hash(at index: Int) -> UInt64 { Self.hash(self.word(at: index)) }
+
+    /// FNV-1a. Source: http://www.isthe.com/chongo/tech/comp/fnv/
+    static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
+        bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+
+    private func word(at index: Int) -> Slice<UnsafeRawBufferPointer> {
         let start = Int(self.starts[index])
-        let count = Int(self.starts[index + 1]) - 1 - start
-        return count == bytes.count
-            && self.key[start..<start + count].elementsEqual(bytes)
+        return self.key[start..<Int(self.starts[index + 1]) - 1]
     }
 }

@@ -67,6 +67,11 @@ package struct ReceiverConfig: Hashable, Sendable {
             Set(headers).sorted { $0.canonicalBytes.lexicographicallyPrecedes($1.canonicalBytes) })
     }
 
+    /// What a key must match one of.
+    package var indexedPatterns: [KeyPattern] {
+        self.patterns.isEmpty ? [.everything] : self.patterns
+    }
+
     private init(sorted patterns: [KeyPattern], _ headers: [HeaderMatch]) {
         self.patterns = patterns
         self.headers = headers

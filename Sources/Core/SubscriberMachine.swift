@@ -260,6 +260,15 @@ package struct SubscriberMachine: Hashable, Sendable {
         return .moved(self.save(name))
     }
 
+    /// Nothing up to `position` matches, which was found out without looking.
+    package mutating func skip(to position: Position) {
+        guard case .awake(var awake) = self.state, self.pause == nil, position > awake.scanned
+        else { return }
+        awake.scanned = position
+        awake.isReplaying = false
+        self.state = .awake(awake)
+    }
+
     package enum Next: Hashable, Sendable {
         case nothing
         /// The next events are in memory.

@@ -9,11 +9,18 @@ extension Engine {
 
     // MARK: Turns
 
-    /// New chunks are in the tail: give them to everybody who is awake.
-    func deliver(_ exchange: Exchange) {
-        for receiver in exchange.awakeReceivers.members {
-            for subscriber in receiver.awake.members { self.makeDue(subscriber) }
+    /// New chunks are in the tail: give them to everybody awake whom they concern. The others learn
+    /// by a bookmark how far the log is.
+    func deliver(_ chunks: [Chunk], _ exchange: Exchange) {
+        guard !exchange.awakeReceivers.isEmpty else { return exchange.skipIndex(to: exchange.head) }
+        let before = exchange.index.work
+        for chunk in chunks {
+            for receiver in exchange.receivers(for: chunk) {
+                for subscriber in receiver.awake.members { self.makeDue(subscriber) }
+            }
         }
+        self.work += exchange.index.work - before
+        self.armBookmarks(exchange)
         self.pumpDue()
     }
 
@@ -62,12 +69,13 @@ extension Engine {
         let exchange = subscriber.exchange
         while session.peer.queuedBytes <= self.limits.outboundBytesMax {
             guard self.work < self.limits.turnWorkMax else { return self.makeDue(subscriber) }
+            self.skipQuiet(subscriber)
             let next = subscriber.machine.next(
                 head: exchange.head, tailFirst: exchange.tail.first,
                 frameBytes: self.limits.frameBytesMax - DeliveryHeader.encodedBytesMax)
             switch next {
             case .nothing:
-                return self.noteIdle(subscriber)
+                return self.armBookmarks(exchange)
             case .tail(let after, let allowance):
                 guard let chunk = exchange.tail.chunk(after: after) else { return }
                 guard self.send(chunk, after, allowance, fromLog: false, subscriber, session) else {
@@ -84,6 +92,12 @@ extension Engine {
                 }
             }
         }
+    }
+
+    private func skipQuiet(_ subscriber: Subscriber) {
+        guard let scanned = subscriber.machine.awake?.scanned else { return }
+        let end = subscriber.receiver.quiet.end(after: scanned, upto: subscriber.exchange.indexed)
+        if end > scanned { subscriber.machine.skip(to: end) }
     }
 
     /// Cuts a portion of the chunk and sends it. false: this subscriber cannot go on.
@@ -150,31 +164,30 @@ extension Engine {
 
     // MARK: Bookmarks
 
-    /// Nothing to send; if the consumer does not know how far the log is, it is told soon.
-    private func noteIdle(_ subscriber: Subscriber) {
-        guard let awake = subscriber.machine.awake, awake.scanned > awake.announced,
-            !subscriber.isBookmarkPending
-        else { return }
-        let exchange = subscriber.exchange
-        subscriber.isBookmarkPending = true
-        exchange.bookmarks.append(subscriber)
-        if exchange.bookmarks.count == 1 {
-            self.add(
-                .bookmarks(exchange.id),
-                at: self.host.now.advanced(byMilliseconds: self.limits.bookmarkMilliseconds))
+    private func armBookmarks(_ exchange: Exchange) {
+        guard !exchange.areBookmarksArmed else { return }
+        exchange.areBookmarksArmed = true
+        self.add(
+            .bookmarks(exchange.id),
+            at: self.host.now.advanced(byMilliseconds: self.limits.bookmarkMilliseconds))
+    }
+
+    /// Tells those for whom nothing matched how far the log is.
+    func sendBookmarks(_ id: ExchangeID) {
+        guard let exchange = self.exchanges[id] else { return }
+        exchange.areBookmarksArmed = false
+        for receiver in exchange.awakeReceivers.members {
+            for subscriber in receiver.awake.members { self.sendBookmark(subscriber) }
         }
     }
 
-    func sendBookmarks(_ id: ExchangeID) {
-        guard let exchange = self.exchanges[id] else { return }
-        let subscribers = exchange.bookmarks
-        exchange.bookmarks = []
-        for subscriber in subscribers {
-            subscriber.isBookmarkPending = false
-            guard let session = subscriber.session, let bookmark = subscriber.machine.bookmark()
-            else { continue }
-            self.send(bookmark, nil, nil, subscriber, session)
-        }
+    private func sendBookmark(_ subscriber: Subscriber) {
+        // Who has something waiting to be sent is told by that.
+        guard let session = subscriber.session, !subscriber.isDue, !self.isCongested(session)
+        else { return }
+        self.skipQuiet(subscriber)
+        guard let bookmark = subscriber.machine.bookmark() else { return }
+        self.send(bookmark, nil, nil, subscriber, session)
     }
 
     // MARK: ON_SEND

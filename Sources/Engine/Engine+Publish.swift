@@ -149,7 +149,7 @@ extension Engine {
         guard !action.chunks.isEmpty else { return }
         exchange.isWorthMerging = true
         exchange.tail.evict(to: self.limits.tailBytes / max(1, self.exchanges.count))
-        self.deliver(exchange)
+        self.deliver(action.chunks, exchange)
         self.resumeFetches(of: exchange)
     }
 

@@ -27,8 +27,13 @@ final class Exchange {
     var awakeReceivers = Roster<Receiver>(\.place)
     /// Fetches that wait for something new.
     var fetchers: Set<UInt64> = []
-    /// Idle subscribers that must be told how far the log is.
-    var bookmarks: [Subscriber] = []
+    /// Whom new events concern, of the receivers with awake subscribers.
+    let index = PatternIndex<Receiver>()
+    /// The newest position that was looked up in the index.
+    private(set) var indexed: Position
+    private var indexRound: UInt64 = 0
+    /// Idle subscribers will be told how far the log is.
+    var areBookmarksArmed = false
     var isExpiryArmed = false
     var isRecovering = false
     /// Another server has taken it; everybody was told.
@@ -44,6 +49,7 @@ final class Exchange {
         self.id = record.id
         self.name = record.name
         self.first = record.first
+        self.indexed = record.head
         self.log = LogMachine(
             exchange: record.id, head: record.head, epoch: record.epoch,
             lastAt: record.lastAt, configuration: .init(limits))
@@ -81,14 +87,43 @@ final class Exchange {
         let receiver = subscriber.receiver
         guard receiver.awake.add(subscriber) else { return }
         if subscriber.name != nil { receiver.awakeNamed += 1 }
-        self.awakeReceivers.add(receiver)
+        guard self.awakeReceivers.add(receiver) else { return }
+        receiver.quiet = QuietSpans(since: self.indexed)
+        for pattern in receiver.config.indexedPatterns { self.index.insert(receiver, pattern) }
     }
 
     func fellAsleep(_ subscriber: Subscriber) {
         let receiver = subscriber.receiver
         guard receiver.awake.remove(subscriber) else { return }
         if subscriber.name != nil { receiver.awakeNamed -= 1 }
-        if receiver.awake.isEmpty { self.awakeReceivers.remove(receiver) }
+        guard receiver.awake.isEmpty, self.awakeReceivers.remove(receiver) else { return }
+        for pattern in receiver.config.indexedPatterns { self.index.remove(receiver, pattern) }
+    }
+
+    /// Nobody is awake, so nobody misses what is not looked up.
+    func skipIndex(to position: Position) { self.indexed = position }
+
+    /// The receivers with awake subscribers that the chunk may hold something for.
+    func receivers(for chunk: Chunk) -> [Receiver] {
+        self.indexed = chunk.last
+        self.indexRound += 1
+        var found: [Receiver] = []
+        let add = { (receiver: Receiver) in
+            guard receiver.indexRound != self.indexRound else { return }
+            receiver.indexRound = self.indexRound
+            receiver.quiet.hit(chunk)
+            found.append(receiver)
+        }
+        if let keys = chunk.keys {
+            for key in keys where found.count < self.awakeReceivers.count {
+                key.withUnsafeBytes { self.index.match($0, add) }
+            }
+        } else {
+            for index in 0..<chunk.count where found.count < self.awakeReceivers.count {
+                chunk.withKey(at: index) { self.index.match($0, add) }
+            }
+        }
+        return found
     }
 }
 
@@ -103,6 +138,9 @@ final class Receiver {
     var awakeNamed = 0
     /// Among the receivers with awake subscribers.
     var place: Int?
+    /// While among them.
+    var quiet = QuietSpans(since: .last)
+    fileprivate var indexRound: UInt64 = 0
     /// Who is about to use it and must find it still there.
     var reservations = 0
     private var filter: EventFilter
@@ -150,7 +188,6 @@ final class Subscriber {
     var isDue = false
     /// The page of the log that it waits for.
     var wantedPage: PageKey?
-    var isBookmarkPending = false
     var isDeadlineArmed = false
     var isSocketArmed = false
     /// A change of its row was asked for, and it is not known whether it happened.
