@@ -93,6 +93,12 @@ package struct Limits: Hashable, Sendable {
     package var drainMillisecondsMax = 20_000
     package var retryMillisecondsMin = 50
     package var retryMillisecondsMax = 2_000
+    /// How often a server asks whether its exchanges are still its own: how long one that was
+    /// displaced may go on promising what it cannot keep.
+    package var ownershipMilliseconds = 2_000
+    /// For so long the server that took our exchanges must show no sign of life before this one ends,
+    /// to be started anew. Longer than a server needs to start again or to connect again.
+    package var takeoverMilliseconds = 30_000
     /// How often small chunks are merged; 0 = never.
     package var mergeMilliseconds = 10_000
 
@@ -112,6 +118,7 @@ package struct Limits: Hashable, Sendable {
             ("--chunk-bytes", self.chunkBytesMax), ("--append-bytes", self.appendBytesMax),
             ("--requests", self.requestsMax), ("--replay-readers", self.replayReaders),
             ("--page-bytes", self.pageBytesMax), ("--retry-min-ms", self.retryMillisecondsMin),
+            ("--ownership-ms", self.ownershipMilliseconds),
         ]
         if let (name, value) = least.first(where: { $0.1 < 1 }) {
             return "\(name) is \(value); expected at least 1"

@@ -124,6 +124,19 @@ package struct ExchangeRecord: Hashable, Sendable {
     }
 }
 
+/// An exchange that somebody else has taken.
+package struct TakenExchange: Hashable, Sendable {
+    package let id: ExchangeID
+    /// Its owner is connected to the store. One that is not may have died before its last statement
+    /// took effect: then nobody serves the exchange.
+    package let isOwnerAlive: Bool
+
+    package init(id: ExchangeID, isOwnerAlive: Bool) {
+        self.id = id
+        self.isOwnerAlive = isOwnerAlive
+    }
+}
+
 package struct ReceiverRecord: Hashable, Sendable {
     package let exchange: ExchangeID
     package let id: ReceiverID
@@ -188,6 +201,9 @@ package protocol StateStore: Sendable {
     /// Takes every exchange (its epoch moves on, its owner becomes `owner`); `main` exists
     /// afterwards. Ordered by id.
     func takeExchanges(as owner: OwnerID) async throws(Failure) -> [ExchangeRecord]
+    /// The exchanges that belong to others than `owner`, ordered by id. `owner` counts as alive from
+    /// when it takes its exchanges until its store is closed or its process ends.
+    func exchangesTaken(from owner: OwnerID) async throws(Failure) -> [TakenExchange]
     /// All producers of an exchange, a page at a time, ordered by name: those after `name`.
     func producers(of exchange: ExchangeID, after name: Name?, limit: Int) async throws(Failure)
         -> [ProducerMark]

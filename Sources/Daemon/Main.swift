@@ -23,7 +23,8 @@ enum ExitCode {
         case .invalidArgument: Self.usage
         case .failedPrecondition, .alreadyExists, .permissionDenied: Self.configuration
         case .unavailable, .cancelled: Self.unavailable
-        case .ok, .deadlineExceeded, .notFound, .resourceExhausted, .aborted, .outOfRange,
+        case .aborted: Self.temporaryFailure
+        case .ok, .deadlineExceeded, .notFound, .resourceExhausted, .outOfRange,
             .unimplemented,
             .internal, .unauthenticated, .stopped, .takenOver, .positionLost, .draining,
             .frameTooLarge,

@@ -150,6 +150,13 @@ extension Flag {
         limit(
             "retry-max-ms", \.retryMillisecondsMax, "longest pause before asking the store again"),
         limit(
+            "ownership-ms", \.ownershipMilliseconds,
+            "time between looking whether the exchanges are still ours"),
+        limit(
+            "takeover-ms", \.takeoverMilliseconds,
+            "time without a sign of life of the server that took our exchanges before this one ends, "
+                + "to be started anew"),
+        limit(
             "merge-ms", \.mergeMilliseconds, "time between merges of small chunks, 0 = never",
             from: 0),
         creditLimit(

@@ -83,6 +83,8 @@ extension Engine {
                     "the position was changed but could not be stored yet; the server goes on trying"
                 )
             }
+            // What belongs to the next owner was not stored.
+            if exchange.isLost { throw .exchangeLost }
             return SeekReply(position: position.rawValue, previous: previous.rawValue)
         }
     }
@@ -151,6 +153,7 @@ extension Engine {
 
     func forget(_ request: ForgetRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
         let exchange = try self.exchange(named: request.exchange)
+        if exchange.isLost { throw .exchangeLost }
         let name = try Name(bytes: request.name, what: "subscriber's name")
         let id = exchange.id
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
@@ -178,9 +181,10 @@ extension Engine {
         -> Subscriber
     {
         let name = try Name(bytes: bytes, what: "subscriber's name")
-        guard let subscriber = try self.exchange(named: exchange).subscribers[name] else {
-            throw self.unknownSubscriber
-        }
+        let exchange = try self.exchange(named: exchange)
+        // What we know of its subscribers is old: they are the next owner's.
+        if exchange.isLost { throw .exchangeLost }
+        guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
         return subscriber
     }
 

@@ -75,6 +75,8 @@ package actor Engine {
     var delivered: UInt64 = 0
     var isDraining = false
     var isFinished = false
+    /// Why `run` ends although nobody asked for it.
+    var ending: Failure?
     #if DEBUG
         /// A bug that the simulation must find; never set outside of its tests.
         package var plantedBug: PlantedBug?
@@ -101,8 +103,8 @@ package actor Engine {
 
     // MARK: Life
 
-    /// Restores everything, calls `ready`, and serves until it is drained. Throws only what made
-    /// restoring impossible.
+    /// Restores everything, calls `ready`, and serves until it is drained. Throws what made restoring
+    /// impossible, and `aborted` when the server must be started anew.
     package func run(ready: @Sendable () async throws(Failure) -> Void) async throws(Failure) {
         try await self.restore()
         // Told to stop meanwhile: the exchanges came too late to be closed.
@@ -118,6 +120,7 @@ package actor Engine {
             group.addTask { await self.saveLoop() }
             group.addTask { await self.mergeLoop() }
             group.addTask { await self.workLoop() }
+            group.addTask { await self.ownershipLoop() }
             while true {
                 let operations = await self.operations.takeAll()
                 if operations.isEmpty { break }
@@ -125,6 +128,7 @@ package actor Engine {
             }
         }
         await self.flushPositions()
+        if let ending = self.ending { throw ending }
     }
 
     /// Work that goes on beyond this turn.

@@ -35,6 +35,10 @@ package actor PostgresState: StateStore {
     package func takeExchanges(as owner: OwnerID) throws(Failure) -> [ExchangeRecord] {
         self.owner = owner.rawValue
         let parameters = Self.parameters(owner.rawValue)
+        // Before anybody can see that the exchanges are ours.
+        self.connection.prepareEach { connection throws(Failure) in
+            try connection.run(StateStatements.showLife, parameters)
+        }
         return try self.connection.perform { connection throws(Failure) in
             try connection.transaction { () throws(Failure) in
                 try connection.execute(
@@ -46,6 +50,15 @@ package actor PostgresState: StateStore {
                     try Self.exchange(result, row)
                 }
             }
+        }
+    }
+
+    package func exchangesTaken(from owner: OwnerID) throws(Failure) -> [TakenExchange] {
+        let result = try self.run(StateStatements.takenFrom, Self.parameters(owner.rawValue))
+        return try result.map { row throws(Failure) in
+            TakenExchange(
+                id: ExchangeID(rawValue: try result.integer(row, 0)),
+                isOwnerAlive: try result.integer(row, 1) == 1)
         }
     }
 

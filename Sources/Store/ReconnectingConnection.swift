@@ -4,9 +4,18 @@ import Core
 final class ReconnectingConnection {
     private let settings: ConnectionSettings
     private var connection: PostgresConnection?
+    private var preparation: ((PostgresConnection) throws(Failure) -> Void)?
 
     init(_ settings: ConnectionSettings) {
         self.settings = settings
+    }
+
+    /// Runs `preparation` on the next connection and on every later one before anything else.
+    func prepareEach(
+        _ preparation: @escaping (PostgresConnection) throws(Failure) -> Void
+    ) {
+        self.connection = nil
+        self.preparation = preparation
     }
 
     /// Runs `body`, which may run twice: a second time when the connection turned out to be broken, which an idle one
@@ -46,6 +55,7 @@ final class ReconnectingConnection {
     private func connected() throws(Failure) -> PostgresConnection {
         if let connection = self.connection { return connection }
         let connection = try PostgresConnection(self.settings)
+        try self.preparation?(connection)
         self.connection = connection
         return connection
     }

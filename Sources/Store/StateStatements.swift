@@ -15,6 +15,28 @@ enum StateStatements {
             FROM dormouse.exchange x WHERE owner = $1::bigint ORDER BY exchange_id
             """)
 
+    /// Every connection of a server's state holds this for as long as it lives, whatever the server
+    /// does meanwhile: it ends with the server's process, without anybody's doing.
+    static let showLife = Statement(
+        name: "show_life", sql: "SELECT pg_advisory_lock_shared($1::bigint)")
+
+    /// No row while all is ours, so the locks are not looked through. Source of the lock's key:
+    /// PostgreSQL documentation, pg_locks: the halves of the number are classid and objid, objsubid
+    /// is 1.
+    static let takenFrom = Statement(
+        name: "taken_from",
+        sql: """
+            SELECT x.exchange_id, EXISTS (
+                SELECT FROM pg_locks l
+                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                    AND l.database = (SELECT d.oid FROM pg_database d
+                        WHERE d.datname = current_database())
+                    AND l.classid::bigint = (x.owner >> 32) & 4294967295
+                    AND l.objid::bigint = x.owner & 4294967295)
+            FROM dormouse.exchange x WHERE x.owner IS DISTINCT FROM $1::bigint
+            ORDER BY x.exchange_id
+            """)
+
     static let producers = Statement(
         name: "producers",
         sql: """

@@ -94,6 +94,8 @@ struct Plan {
         limits.retryMillisecondsMin = dice.within(1...20)
         limits.retryMillisecondsMax = dice.within(20...200)
         limits.mergeMilliseconds = dice.pick([0, 20, 200, 1_000], or: 200)
+        limits.ownershipMilliseconds = dice.within(20...500)
+        limits.takeoverMilliseconds = dice.within(1...2_000)
         limits.streamsMax = dice.within(2...10)
         return limits
     }

@@ -54,6 +54,7 @@ final class SimulatedServer: Host, @unchecked Sendable {
                 try await self.engine.run { () async throws(Failure) in self.isReady() }
             } catch {
                 problem = error.description
+                if error.code == .aborted { self.simulation.statistics.abandoned += 1 }
             }
             self.returned(problem)
         }
@@ -115,16 +116,6 @@ final class SimulatedServer: Host, @unchecked Sendable {
     func withEngine(_ body: (isolated Engine) -> Void) {
         guard self.phase == .serving || self.phase == .draining else { return }
         self.engine.assumeIsolated(body)
-    }
-
-    /// Another server took an exchange, perhaps one that died right after it: who runs the server
-    /// starts it anew then.
-    var hasLost: Bool {
-        var hasLost = false
-        self.withEngine { engine in
-            hasLost = engine.exchanges.values.contains { $0.log.state == .lost }
-        }
-        return hasLost
     }
 
     /// Of the durable subscribers that it knows.

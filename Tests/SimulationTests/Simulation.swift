@@ -65,6 +65,13 @@ final class Simulation: @unchecked Sendable {
         self.trace.remark(kind, at: self.now, text())
     }
 
+    /// The server that calls itself `owner` runs.
+    func isAlive(_ owner: OwnerID) -> Bool {
+        self.servers.contains { server in
+            server.number == Int(owner.rawValue) && server.phase != .dead && server.phase != .ended
+        }
+    }
+
     /// An append takes effect now.
     func committing(_ append: Append, by server: Int) -> AppendOutcome {
         let outcome = self.durable.append(append)
@@ -193,7 +200,6 @@ final class Simulation: @unchecked Sendable {
         where server.phase == .serving && (self.isQuiet || self.dice.chance(50)) {
             if self.dice.chance(500) { server.kill() } else { server.drain() }
         }
-        if let last = self.servers.last, last.phase == .serving, last.hasLost { last.drain() }
         let isNeeded = self.servers.allSatisfy { $0.phase == .dead || $0.phase == .ended }
         if isNeeded { self.startServer() }
         let newest = self.servers.last

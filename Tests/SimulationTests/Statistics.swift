@@ -31,6 +31,7 @@ struct Statistics {
     var kills = 0
     var drains = 0
     var seconds = 0
+    var abandoned = 0
     var outages = 0
     var unknownAppends = 0
     var recoveries = 0
@@ -51,7 +52,7 @@ struct Statistics {
         ("too slow", \.tooSlow), ("positions lost", \.positionsLost), ("go-aways", \.goAways),
         ("connections", \.connections), ("losses", \.losses), ("vanishings", \.vanishings),
         ("stalls", \.stalls), ("starts", \.starts), ("kills", \.kills), ("drains", \.drains),
-        ("second servers", \.seconds), ("outages", \.outages),
+        ("second servers", \.seconds), ("abandoned", \.abandoned), ("outages", \.outages),
         ("unknown appends", \.unknownAppends), ("recoveries", \.recoveries),
         ("pages read", \.pagesRead), ("merges", \.merges), ("deleted chunks", \.deletedChunks),
         ("saved positions", \.savedPositions),

@@ -179,11 +179,11 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     }
 
     private func changing<Value>(
-        _ what: String, _ body: @escaping () throws(Failure) -> Value
+        _ what: String, late: Int = 0, _ body: @escaping () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let faults = self.faults
         let fate = self.draw([
-            (faults.stateFailed, .failed), (faults.stateLostReply, .lostReply),
+            (faults.stateFailed, .failed), (faults.stateLostReply, .lostReply), (late, .late),
         ])
         self.simulation.remark(.store, "server \(self.server): \(what), \(fate)")
         return try await self.result(self.turn(.state), fate, body)
@@ -233,8 +233,18 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
 
     func takeExchanges(as owner: OwnerID) async throws(Failure) -> [ExchangeRecord] {
         self.owner = owner
-        return try await self.changing("takes the exchanges") {
+        // A server that hears nothing of this ends, and may be followed by another one before the
+        // exchanges are taken for it.
+        return try await self.changing("takes the exchanges", late: self.faults.late) {
             self.simulation.durable.take(as: owner)
+        }
+    }
+
+    func exchangesTaken(from owner: OwnerID) async throws(Failure) -> [TakenExchange] {
+        try await self.reading {
+            self.simulation.durable.exchanges.filter { $0.owner != owner }.map {
+                TakenExchange(id: $0.id, isOwnerAlive: self.simulation.isAlive($0.owner))
+            }
         }
     }
 

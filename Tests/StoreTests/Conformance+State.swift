@@ -23,6 +23,24 @@ extension Conformance {
         }
     }
 
+    static func whatOthersTookIsSeen(_ make: MakeStore) async throws {
+        try await Self.with(make) { store, main in
+            #expect(try await store.state.exchangesTaken(from: Self.owner) == [])
+            let orders = try await store.state.createExchange(try Name("orders"), owner: Self.owner)
+            #expect(try await store.state.exchangesTaken(from: Self.owner) == [])
+            // As if from another server, over the only connection that there is: the first owner is
+            // alive no more, the second one is.
+            let other = OwnerID(rawValue: .max)
+            _ = try await store.state.takeExchanges(as: other)
+            let taken = [main, orders].map { TakenExchange(id: $0.id, isOwnerAlive: true) }
+            #expect(try await store.state.exchangesTaken(from: Self.owner) == taken)
+            #expect(try await store.state.exchangesTaken(from: other) == [])
+            let third = try await store.state.createExchange(try Name("third"), owner: Self.owner)
+            let dead = [TakenExchange(id: third.id, isOwnerAlive: false)]
+            #expect(try await store.state.exchangesTaken(from: other) == dead)
+        }
+    }
+
     static func theIncarnationStays(_ make: MakeStore) async throws {
         try await Self.with(make) { store, _ in
             let incarnation = try await store.state.incarnation()

@@ -16,6 +16,35 @@ import Testing
         }
     }
 
+    /// By its connection, whatever it is doing, and also by one that replaces a broken one.
+    @Test func aServerIsAliveForAsLongAsItIsConnected() async throws {
+        let settings = try await TestCluster.database()
+        let first = try await TestCluster.store(settings)
+        let second = try await TestCluster.store(settings)
+        let main = try #require(try await first.state.takeExchanges(as: OwnerID(rawValue: 1)).first)
+        let owner = OwnerID(rawValue: Int64.max - 7)
+        _ = try await second.state.takeExchanges(as: owner)
+        let alive = [TakenExchange(id: main.id, isOwnerAlive: true)]
+        #expect(try await first.state.exchangesTaken(from: OwnerID(rawValue: 1)) == alive)
+
+        let killer = try PostgresConnection(settings)
+        try killer.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """)
+        #expect(try await second.state.exchangesTaken(from: owner) == [])
+        #expect(try await first.state.exchangesTaken(from: OwnerID(rawValue: 1)) == alive)
+
+        await second.close()
+        let dead = [TakenExchange(id: main.id, isOwnerAlive: false)]
+        // The lock goes when Postgres has noticed the end of the connection.
+        while try await first.state.exchangesTaken(from: OwnerID(rawValue: 1)) != dead {
+            await Task.yield()
+        }
+        await first.close()
+    }
+
     @Test func aServerThatLostTheExchangeChangesNothingOfItsSubscribers() async throws {
         let settings = try await TestCluster.database()
         let first = try await TestCluster.store(settings)

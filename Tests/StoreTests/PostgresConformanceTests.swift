@@ -47,6 +47,10 @@ import Testing
         try await Conformance.exchangesAreTakenInOrder(TestCluster.make)
     }
 
+    @Test func whatOthersTookIsSeen() async throws {
+        try await Conformance.whatOthersTookIsSeen(TestCluster.make)
+    }
+
     @Test func theIncarnationStays() async throws {
         try await Conformance.theIncarnationStays(TestCluster.make)
     }
