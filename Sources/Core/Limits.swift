@@ -93,6 +93,9 @@ package struct Limits: Hashable, Sendable {
     package var drainMillisecondsMax = 20_000
     package var retryMillisecondsMin = 50
     package var retryMillisecondsMax = 2_000
+    /// A statement that takes longer counts as lost, and its connection is given up. Postgres itself
+    /// ends it at three quarters of this; behind a frozen server or network nobody does.
+    package var databaseMilliseconds = 15_000
     /// How often a server asks whether its exchanges are still its own: how long one that was
     /// displaced may go on promising what it cannot keep.
     package var ownershipMilliseconds = 2_000
@@ -118,6 +121,7 @@ package struct Limits: Hashable, Sendable {
             ("--chunk-bytes", self.chunkBytesMax), ("--append-bytes", self.appendBytesMax),
             ("--requests", self.requestsMax), ("--replay-readers", self.replayReaders),
             ("--page-bytes", self.pageBytesMax), ("--retry-min-ms", self.retryMillisecondsMin),
+            ("--database-ms", self.databaseMilliseconds),
             ("--ownership-ms", self.ownershipMilliseconds),
         ]
         if let (name, value) = least.first(where: { $0.1 < 1 }) {

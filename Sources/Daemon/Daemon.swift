@@ -52,7 +52,9 @@ actor Daemon {
             conninfo = address.conninfo
             self.say("events are in Postgres; look into it with:  \(address.psql)")
         }
-        let settings = try ConnectionSettings(conninfo, unsafeNoFsync: self.options.unsafeNoFsync)
+        let settings = try ConnectionSettings(
+            conninfo, unsafeNoFsync: self.options.unsafeNoFsync,
+            statementMilliseconds: self.options.limits.databaseMilliseconds)
         let store = PostgresStore(settings, limits: self.options.limits) { [logger] in
             logger.warning($0)
         }

@@ -150,6 +150,9 @@ extension Flag {
         limit(
             "retry-max-ms", \.retryMillisecondsMax, "longest pause before asking the store again"),
         limit(
+            "database-ms", \.databaseMilliseconds,
+            "time that a database statement may take before its connection is given up"),
+        limit(
             "ownership-ms", \.ownershipMilliseconds,
             "time between looking whether the exchanges are still ours"),
         limit(

@@ -19,10 +19,6 @@ final class AppendLoop {
 
     /// The second statement hides the round trip of the first.
     private static let inFlightMax = 2
-    /// Without any answer for this long the connection counts as lost. Above every timeout that the
-    /// server itself keeps to (`statement_timeout`).
-    private static let answerMillisecondsMax: Int32 = 40_000
-
     private let settings: ConnectionSettings
     private let writer: AppendWriter
     private let wakeUp: Int32
@@ -30,6 +26,9 @@ final class AppendLoop {
     private var waiting: [WriterRequest] = []
     private var inFlight: [InFlight] = []
     private var hasOutput = false
+    /// When the oldest statement under way must have been answered. What happens to others meanwhile
+    /// does not move it.
+    private var deadline: ContinuousClock.Instant?
 
     init(settings: ConnectionSettings, writer: AppendWriter, wakeUp: Int32) {
         self.settings = settings
@@ -56,6 +55,7 @@ final class AppendLoop {
             let connection = try self.connected()
             self.waiting.removeFirst()
             self.inFlight.append(InFlight(request: request))
+            if self.inFlight.count == 1 { self.restartDeadline() }
             try connection.send(request.statement, request.parameters)
             self.hasOutput = try connection.flush()
         }
@@ -80,13 +80,16 @@ final class AppendLoop {
             let events = POLLIN | (self.hasOutput ? POLLOUT : 0)
             descriptors.append(pollfd(fd: try connection.socket, events: Int16(events), revents: 0))
         }
-        let timeout = self.inFlight.isEmpty ? -1 : Self.answerMillisecondsMax
-        let ready = poll(&descriptors, nfds_t(descriptors.count), timeout)
+        let ready = poll(&descriptors, nfds_t(descriptors.count), self.deadline.pollMilliseconds)
         // Below zero: interrupted by a signal; look again.
         guard ready >= 0 else { return }
-        guard ready > 0 else { throw .databaseAway("the server did not answer in time") }
         if descriptors[0].revents != 0 { dormouse_wakeup_clear(self.wakeUp) }
-        guard let connection = self.connection, descriptors[1].revents != 0 else { return }
+        guard let connection = self.connection, descriptors[1].revents != 0 else {
+            if let deadline = self.deadline, deadline <= ContinuousClock.now {
+                throw .databaseAway("the server did not answer in time")
+            }
+            return
+        }
         if self.hasOutput { self.hasOutput = try connection.flush() }
         // What has arrived is worth reading also when the connection ends right after it.
         var loss: Failure?
@@ -109,6 +112,7 @@ final class AppendLoop {
 
     private func finishFirst(_ connection: PostgresConnection) {
         let first = self.inFlight.removeFirst()
+        self.restartDeadline()
         let isNotReplicated = connection.takeNotReplicated()
         if let failure = first.failure {
             first.request.fail(failure)
@@ -121,6 +125,13 @@ final class AppendLoop {
         }
     }
 
+    /// The next one has its time from when the one before it was answered.
+    private func restartDeadline() {
+        self.deadline =
+            self.inFlight.isEmpty
+            ? nil : ContinuousClock.now + .milliseconds(self.settings.statementMilliseconds)
+    }
+
     /// Drops the connection; whatever is under way may or may not take effect.
     private func lose(_ failure: Failure) {
         self.connection = nil
@@ -128,6 +139,7 @@ final class AppendLoop {
         let failed = self.inFlight
         let unsent = self.waiting
         self.inFlight = []
+        self.deadline = nil
         self.waiting = []
         for entry in failed { entry.request.fail(entry.failure ?? failure) }
         for request in unsent { request.fail(failure) }

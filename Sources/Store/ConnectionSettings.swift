@@ -7,10 +7,15 @@ package struct ConnectionSettings: Sendable {
     let keywords: [(name: String, value: String)]
     /// Work even where a crash of the database may lose what it confirmed.
     let allowsLoss: Bool
+    /// How long a statement may take before its connection is given up.
+    let statementMilliseconds: Int
 
     /// Throws `invalidArgument` when libpq cannot read `conninfo`. The text is never repeated in
     /// the message: it may hold a password.
-    package init(_ conninfo: String, unsafeNoFsync: Bool = false) throws(Failure) {
+    package init(
+        _ conninfo: String, unsafeNoFsync: Bool = false,
+        statementMilliseconds: Int = Limits().databaseMilliseconds
+    ) throws(Failure) {
         var problem: UnsafeMutablePointer<CChar>?
         guard let options = PQconninfoParse(conninfo, &problem) else {
             let text = problem.map { String(cString: $0) } ?? ""
@@ -32,6 +37,7 @@ package struct ConnectionSettings: Sendable {
         }
         self.keywords = Self.defaults + given
         self.allowsLoss = unsafeNoFsync
+        self.statementMilliseconds = statementMilliseconds
     }
 
     /// A dead peer is noticed within about 15 s, an absent one within 5 s.

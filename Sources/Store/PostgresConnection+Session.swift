@@ -3,11 +3,14 @@ import Core
 extension PostgresConnection {
     /// Sets the timeouts and checks the promises that "durable before visible" rests on.
     func prepareSession(_ settings: ConnectionSettings) throws(Failure) {
-        // A statement that waits longer than this for a row that somebody else holds is retried; a
+        // The server itself ends a statement before we give up its connection, which costs more. One
+        // that waits longer than a few seconds for a row that somebody else holds is retried; a
         // longer wait would look like a hang.
+        let statement = max(1, settings.statementMilliseconds / 4 * 3)
+        let lock = max(1, min(4_000, settings.statementMilliseconds / 2))
         try self.execute(
             """
-            SET statement_timeout = '30s'; SET lock_timeout = '4s';
+            SET statement_timeout = \(statement); SET lock_timeout = \(lock);
             SET idle_in_transaction_session_timeout = '60s';
             SET search_path = pg_catalog; SET bytea_output = 'hex'; SET TimeZone = 'UTC'
             """)

@@ -8,9 +8,16 @@ struct Statement: Sendable {
     let sql: String
 }
 
-/// One PGconn. Its calls block; whoever owns it uses it on one thread.
+/// One PGconn. Its calls block, but no longer than a statement may take: a server that is frozen, or
+/// behind a network that drops everything, says nothing and breaks nothing. Whoever owns it uses it
+/// on one thread.
 final class PostgresConnection {
     private let connection: OpaquePointer
+    /// nil: for ever.
+    private var statementMilliseconds: Int?
+    /// A statement was given up. What becomes of it is not known, and its answer may still come, so
+    /// the connection is of no use any more.
+    private(set) var isOverdue = false
     private let notices = ConnectionNotices()
     private var prepared: Set<String> = []
 
@@ -27,6 +34,7 @@ final class PostgresConnection {
             throw .databaseAway(text)
         }
         self.connection = connection
+        self.statementMilliseconds = settings.statementMilliseconds
         PQsetNoticeReceiver(
             connection,
             { context, result in
@@ -35,6 +43,7 @@ final class PostgresConnection {
                 let notices = Unmanaged<ConnectionNotices>.fromOpaque(context).takeUnretainedValue()
                 notices.read(result)
             }, Unmanaged.passUnretained(self.notices).toOpaque())
+        guard PQsetnonblocking(connection, 1) == 0 else { throw self.lost }
         try self.prepareSession(settings)
     }
 
@@ -42,7 +51,7 @@ final class PostgresConnection {
         PQfinish(self.connection)
     }
 
-    var isBroken: Bool { PQstatus(self.connection) != CONNECTION_OK }
+    var isBroken: Bool { self.isOverdue || PQstatus(self.connection) != CONNECTION_OK }
 
     var serverProcess: Int32 { PQbackendPID(self.connection) }
 
@@ -56,7 +65,7 @@ final class PostgresConnection {
     /// Runs SQL without parameters, maybe several statements; rows come as text.
     @discardableResult
     func execute(_ sql: String) throws(Failure) -> PostgresResult {
-        try self.checked(PQexec(self.connection, sql))
+        try self.answered { PQsendQuery($0, sql) }
     }
 
     /// Runs a prepared statement; rows come binary.
@@ -65,16 +74,16 @@ final class PostgresConnection {
         -> PostgresResult
     {
         try self.prepare(statement)
-        return try self.checked(
+        return try self.answered { connection in
             parameters.withPointers { count, values, lengths, formats in
-                PQexecPrepared(
-                    self.connection, statement.name, count, values, lengths, formats, 1)
-            })
+                PQsendQueryPrepared(connection, statement.name, count, values, lengths, formats, 1)
+            }
+        }
     }
 
     func prepare(_ statement: Statement) throws(Failure) {
         guard !self.prepared.contains(statement.name) else { return }
-        _ = try self.checked(PQprepare(self.connection, statement.name, statement.sql, 0, nil))
+        try self.answered { PQsendPrepare($0, statement.name, statement.sql, 0, nil) }
         self.prepared.insert(statement.name)
     }
 
@@ -96,6 +105,15 @@ final class PostgresConnection {
         return result
     }
 
+    /// Lets the statements of `body` take as long as they need; within a transaction.
+    func withoutDeadline(_ body: () throws(Failure) -> Void) throws(Failure) {
+        try self.execute("SET LOCAL statement_timeout = 0")
+        let usual = self.statementMilliseconds
+        self.statementMilliseconds = nil
+        defer { self.statementMilliseconds = usual }
+        try body()
+    }
+
     /// Lends the handle to the pipeline.
     func withHandle<Result>(_ body: (OpaquePointer) throws(Failure) -> Result) throws(Failure)
         -> Result
@@ -103,15 +121,55 @@ final class PostgresConnection {
         try body(self.connection)
     }
 
-    private func checked(_ result: OpaquePointer?) throws(Failure) -> PostgresResult {
-        guard let result else {
-            throw .databaseAway(String(cString: PQerrorMessage(self.connection)))
+    /// Sends by `send` and waits for everything that is answered: of several statements the last
+    /// result, or the first failure, behind which none is run.
+    @discardableResult
+    private func answered(_ send: (OpaquePointer) -> Int32) throws(Failure) -> PostgresResult {
+        guard !self.isOverdue, send(self.connection) == 1 else { throw self.lost }
+        let deadline = self.statementMilliseconds.map { ContinuousClock.now + .milliseconds($0) }
+        var last: PostgresResult?
+        var failure: Failure?
+        while let result = try self.nextResult(before: deadline) {
+            switch result.status {
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK: last = result
+            default: failure = failure ?? result.failure
+            }
         }
-        let owned = PostgresResult(owning: result)
-        switch owned.status {
-        case PGRES_COMMAND_OK, PGRES_TUPLES_OK: return owned
-        default: throw owned.failure
+        if let failure { throw failure }
+        guard let last else { throw self.lost }
+        return last
+    }
+
+    /// nil when there is none left.
+    private func nextResult(before deadline: ContinuousClock.Instant?) throws(Failure)
+        -> PostgresResult?
+    {
+        while true {
+            let unsent = PQflush(self.connection)
+            guard unsent >= 0 else { throw self.lost }
+            if unsent == 0, PQisBusy(self.connection) == 0 {
+                return PQgetResult(self.connection).map { PostgresResult(owning: $0) }
+            }
+            try self.wait(forOutput: unsent > 0, until: deadline)
+            guard PQconsumeInput(self.connection) == 1 else { throw self.lost }
         }
+    }
+
+    private func wait(forOutput: Bool, until deadline: ContinuousClock.Instant?) throws(Failure) {
+        let events = POLLIN | (forOutput ? POLLOUT : 0)
+        var descriptor = pollfd(fd: try self.socket, events: Int16(events), revents: 0)
+        // Interrupted by a signal, or a moment too early: the caller looks and waits again.
+        guard poll(&descriptor, 1, deadline.pollMilliseconds) == 0, let deadline,
+            deadline <= ContinuousClock.now
+        else { return }
+        self.isOverdue = true
+        throw .databaseAway("the server did not answer in time")
+    }
+
+    private var lost: Failure {
+        .databaseAway(
+            self.isOverdue
+                ? "the connection was given up" : String(cString: PQerrorMessage(self.connection)))
     }
 
     private static func withStrings<Result>(
@@ -149,5 +207,15 @@ private final class ConnectionNotices {
         {
             self.isNotReplicated = true
         }
+    }
+}
+
+extension ContinuousClock.Instant? {
+    /// What is left, for `poll`, rounded up; for ever when there is no deadline.
+    var pollMilliseconds: Int32 {
+        guard let deadline = self else { return -1 }
+        let left = (deadline - ContinuousClock.now).components
+        let milliseconds = left.seconds * 1_000 + left.attoseconds / 1_000_000_000_000_000
+        return Int32(clamping: max(0, milliseconds + 1))
     }
 }

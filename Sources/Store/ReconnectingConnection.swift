@@ -30,7 +30,8 @@ final class ReconnectingConnection {
         } catch {
             guard connection.isBroken else { throw error }
             self.connection = nil
-            guard wasConnected else { throw error }
+            // A server that did not answer is not asked again at once: the caller has waited.
+            guard wasConnected, !connection.isOverdue else { throw error }
         }
         return try self.performOnce(body)
     }

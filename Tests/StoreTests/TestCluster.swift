@@ -24,12 +24,15 @@ enum TestCluster {
     }
 
     /// The address of a new, empty database.
-    static func database() async throws -> ConnectionSettings {
+    static func database(
+        statementMilliseconds: Int = Limits().databaseMilliseconds
+    ) async throws -> ConnectionSettings {
         let address = try await Self.address.value
         let name = "test_\(Self.number.add(1, ordering: .relaxed).newValue)"
         let connection = try PostgresConnection(try ConnectionSettings(address.conninfo))
         try connection.execute("CREATE DATABASE \(name)")
-        return try ConnectionSettings(address.conninfo + " dbname=\(name)")
+        return try ConnectionSettings(
+            address.conninfo + " dbname=\(name)", statementMilliseconds: statementMilliseconds)
     }
 
     static func store(_ settings: ConnectionSettings) async throws -> PostgresStore {

@@ -60,6 +60,19 @@ enum Postgres {
         #endif
     }
 
+    static func children(of postmaster: pid_t) throws -> [pid_t] {
+        let entries = try FileManager.default.contentsOfDirectory(atPath: "/proc")
+        return entries.compactMap { pid_t($0) }.filter { process in
+            let status = Folder.text("/proc/\(process)/status").split(separator: "\n")
+            return status.contains("PPid:\t\(postmaster)")
+        }
+    }
+
+    /// It serves a connection, which its command line tells: "postgres: user database [local] idle".
+    static func isBackend(_ process: pid_t) -> Bool {
+        Folder.text("/proc/\(process)/cmdline").contains(" [local] ")
+    }
+
     /// Ends it without ceremony.
     static func destroy(_ cluster: String) {
         guard let process = Self.postmaster(cluster) else { return }
@@ -74,6 +87,7 @@ enum Postgres {
 final class Cluster: Sendable {
     let folder: String
     private let counter = Locked(0)
+    private let frozen = Locked<[pid_t]>([])
 
     private var data: String { "\(self.folder)/data" }
 
@@ -103,7 +117,28 @@ final class Cluster: Sendable {
         try self.start()
     }
 
+    /// Stops every process of it where it stands: nothing is answered, and no connection breaks.
+    /// `backends`: only those that serve connections.
+    func freeze(backends: Bool = false) throws {
+        guard let postmaster = Postgres.postmaster(self.data) else {
+            throw Problem("there is no Postgres to freeze")
+        }
+        let all = try Postgres.children(of: postmaster)
+        let chosen = backends ? all.filter(Postgres.isBackend) : [postmaster] + all
+        for process in chosen { kill(process, SIGSTOP) }
+        self.frozen.withLock { $0 += chosen }
+    }
+
+    func thaw() {
+        let processes = self.frozen.withLock { frozen in
+            defer { frozen = [] }
+            return frozen
+        }
+        for process in processes { kill(process, SIGCONT) }
+    }
+
     func destroy() {
+        self.thaw()
         Postgres.destroy(self.data)
         Folder.remove(self.folder)
     }
