@@ -8,6 +8,8 @@ package struct Limits: Hashable, Sendable {
     package static let helloFrameBytesMax = 4096
     /// Above this no operator may go: two frames of it per connection must stay affordable.
     package static let frameBytesMaxMax = 8 << 20
+    /// So many full appends are 256 MiB, all of which must be sent again after a lost connection.
+    package static let appendsInFlightMaxMax = 64
     package static let eventIDBytesMax = 64
     package static let contentTypeBytesMax = 255
     package static let headerNameBytesMax = 255
@@ -58,7 +60,7 @@ package struct Limits: Hashable, Sendable {
     /// Bytes of one append statement: about 16 chunks, a few milliseconds of commit.
     package var appendBytesMax = 4 << 20
     /// Appends under way at once; the second hides the round trip of the first, a third was not
-    /// measured to help.
+    /// measured to help beside a database on the same machine. One that is far away may want more.
     package var appendsInFlightMax = 2
     /// Producers remembered per exchange, about 100 bytes each.
     package var producersMax = 1_000_000
@@ -130,6 +132,10 @@ package struct Limits: Hashable, Sendable {
         if self.frameBytesMax < 16 << 10 || self.frameBytesMax > Self.frameBytesMaxMax {
             return
                 "--frame-bytes is \(self.frameBytesMax); expected 16384 to \(Self.frameBytesMaxMax)"
+        }
+        if self.appendsInFlightMax > Self.appendsInFlightMaxMax {
+            return "--appends-in-flight is \(self.appendsInFlightMax); expected 1 to "
+                + "\(Self.appendsInFlightMaxMax)"
         }
         if self.outboundBytesMax < 2 * self.frameBytesMax {
             return

@@ -17,8 +17,6 @@ final class AppendLoop {
         var failure: Failure?
     }
 
-    /// The second statement hides the round trip of the first.
-    private static let inFlightMax = 2
     private let settings: ConnectionSettings
     private let writer: AppendWriter
     private let wakeUp: Int32
@@ -51,13 +49,14 @@ final class AppendLoop {
     }
 
     private func sendWaiting() throws(Failure) {
-        while self.inFlight.count < Self.inFlightMax, let request = self.waiting.first {
+        while self.inFlight.count < self.writer.inFlightMax, let request = self.waiting.first {
             let connection = try self.connected()
             self.waiting.removeFirst()
             self.inFlight.append(InFlight(request: request))
             if self.inFlight.count == 1 { self.restartDeadline() }
             try connection.send(request.statement, request.parameters)
             self.hasOutput = try connection.flush()
+            self.writer.note(underWay: self.inFlight.count)
         }
     }
 

@@ -62,21 +62,33 @@ final class AppendWriter: Sendable {
     private struct State {
         var requests: [WriterRequest] = []
         var isClosed = false
+        var underWayMost = 0
         var thread: WorkerThread?
     }
 
+    /// Statements that are sent before the first of them is answered. The second hides the round trip
+    /// of the first, more hide that of a database far away.
+    let inFlightMax: Int
     private let settings: ConnectionSettings
     private let state = Lock(State())
     /// An eventfd; -1 when the system has none left, and then nothing can be written.
     private let wakeUp: Int32
 
-    init(_ settings: ConnectionSettings) {
+    init(_ settings: ConnectionSettings, inFlightMax: Int) {
         self.settings = settings
+        self.inFlightMax = max(1, inFlightMax)
         self.wakeUp = dormouse_wakeup_open()
     }
 
     deinit {
         if self.wakeUp >= 0 { dormouse_wakeup_close(self.wakeUp) }
+    }
+
+    /// The most that were under way at once.
+    var underWayMost: Int { self.state.withLock { $0.underWayMost } }
+
+    func note(underWay count: Int) {
+        self.state.withLock { $0.underWayMost = max($0.underWayMost, count) }
     }
 
     func submit(_ request: WriterRequest) {

@@ -3,7 +3,7 @@ package import Core
 
 /// The log in Postgres: one thread writes, some read, one merges; each has its own connection.
 package final class PostgresLog: EventLog {
-    private let writer: AppendWriter
+    let writer: AppendWriter
     private let readers: [LogReader]
     /// The readers that nobody uses now.
     private let idle: BoundedChannel<LogReader>
@@ -12,8 +12,8 @@ package final class PostgresLog: EventLog {
     /// Per exchange: before this position no small chunks are worth merging.
     private let merged = Lock<[ExchangeID: Position]>([:])
 
-    package init(_ settings: ConnectionSettings, readers: Int) {
-        self.writer = AppendWriter(settings)
+    package init(_ settings: ConnectionSettings, readers: Int, appendsInFlightMax: Int) {
+        self.writer = AppendWriter(settings, inFlightMax: appendsInFlightMax)
         self.readers = (1...max(1, readers)).map { LogReader(settings, name: "log-reader-\($0)") }
         self.idle = BoundedChannel(capacity: max(1, readers))
         self.merger = LogReader(settings, name: "log-merger")

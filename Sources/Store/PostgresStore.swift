@@ -13,7 +13,8 @@ package final class PostgresStore: Sendable {
         _ settings: ConnectionSettings, limits: Limits,
         report: @escaping @Sendable (String) -> Void
     ) {
-        self.log = PostgresLog(settings, readers: limits.replayReaders)
+        self.log = PostgresLog(
+            settings, readers: limits.replayReaders, appendsInFlightMax: limits.appendsInFlightMax)
         self.state = PostgresState(settings)
         self.report = report
         let shortest = max(1, limits.retryMillisecondsMin)

@@ -75,6 +75,27 @@ extension Conformance {
         await store.close()
     }
 
+    /// Each is conditional on the one before: where one cannot take effect, none behind it does.
+    @MainActor
+    static func aConflictUnderWayStopsThoseBehindIt(_ make: MakeStore) async throws {
+        let store = try await make()
+        let main = try #require(try await store.state.takeExchanges(as: Self.owner).first)
+        var tasks: [Task<AppendOutcome, Never>] = []
+        for index in 0..<40 {
+            let epoch = OwnerEpoch(rawValue: main.epoch.rawValue + (index == 20 ? 1 : 0))
+            let append = Self.append(
+                main, after: UInt64(index), [try Self.chunk(UInt64(index) + 1, count: 1)],
+                epoch: epoch)
+            tasks.append(Task { @MainActor in await store.log.append(append) })
+        }
+        for (index, task) in tasks.enumerated() {
+            #expect(await task.value == (index < 20 ? .committed : .conflict), "append \(index)")
+        }
+        let bytes = try await Self.everything(store.log, main.id)
+        #expect(bytes.count == 20 * (try Self.chunk(1, count: 1)).bytesCount)
+        await store.close()
+    }
+
     static func producersMoveWithTheirAppend(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let p = try Name("p")

@@ -15,8 +15,18 @@ import Testing
         try await Conformance.aSecondOwnerFencesTheFirst(TestCluster.make)
     }
 
-    @Test func appendsUnderWayTakeEffectInOrder() async throws {
-        try await Conformance.appendsUnderWayTakeEffectInOrder(TestCluster.make)
+    @Test(arguments: [1, 2, 3, 8, 64])
+    func appendsUnderWayTakeEffectInOrder(inFlightMax: Int) async throws {
+        try await Conformance.appendsUnderWayTakeEffectInOrder {
+            try await TestCluster.make(appendsInFlightMax: inFlightMax)
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 8, 64])
+    func aConflictUnderWayStopsThoseBehindIt(inFlightMax: Int) async throws {
+        try await Conformance.aConflictUnderWayStopsThoseBehindIt {
+            try await TestCluster.make(appendsInFlightMax: inFlightMax)
+        }
     }
 
     @Test func producersMoveWithTheirAppend() async throws {

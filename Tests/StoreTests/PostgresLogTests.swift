@@ -151,9 +151,36 @@ import Testing
         }
     }
 
+    /// All of them are sent before the first is answered: its row is held by somebody else.
+    @Test @MainActor func asManyAppendsAreUnderWayAsTheLimitSays() async throws {
+        let settings = try await TestCluster.database()
+        for limit in [1, 2, 7] {
+            let store = try await TestCluster.store(settings, appendsInFlightMax: limit)
+            let main = try #require(try await store.state.takeExchanges(as: self.owner).first)
+            let holder = try PostgresConnection(settings)
+            try holder.execute("BEGIN; SELECT FROM dormouse.exchange FOR UPDATE")
+            let head = main.head.rawValue
+            var tasks: [Task<AppendOutcome, Never>] = []
+            for index in 0..<10 {
+                let after = head + UInt64(index)
+                let append = Conformance.append(
+                    main, after: after, [try Conformance.chunk(after + 1, count: 1)])
+                tasks.append(Task { @MainActor in await store.log.append(append) })
+            }
+            let deadline = ContinuousClock.now + .seconds(3)
+            while store.log.writer.underWayMost < limit, ContinuousClock.now < deadline {
+                await Task.yield()
+            }
+            try holder.execute("COMMIT")
+            for task in tasks { #expect(await task.value == .committed) }
+            #expect(store.log.writer.underWayMost == limit)
+            await store.close()
+        }
+    }
+
     @Test func anAbsentServerIsReportedInTime() async throws {
         let settings = try ConnectionSettings("host=/nonexistent dbname=none")
-        let log = PostgresLog(settings, readers: 1)
+        let log = PostgresLog(settings, readers: 1, appendsInFlightMax: 2)
         let start = ContinuousClock.now
         let append = Append(
             exchange: ExchangeID(rawValue: 1), epoch: OwnerEpoch(rawValue: 1), after: .origin,

@@ -35,14 +35,24 @@ enum TestCluster {
             address.conninfo + " dbname=\(name)", statementMilliseconds: statementMilliseconds)
     }
 
-    static func store(_ settings: ConnectionSettings) async throws -> PostgresStore {
-        let store = PostgresStore(settings, limits: Limits()) { _ in }
+    static func store(
+        _ settings: ConnectionSettings, appendsInFlightMax: Int = Limits().appendsInFlightMax
+    ) async throws -> PostgresStore {
+        var limits = Limits()
+        limits.appendsInFlightMax = appendsInFlightMax
+        let store = PostgresStore(settings, limits: limits) { _ in }
         try await store.start()
         return store
     }
 
     @Sendable static func make() async throws -> StoreUnderTest {
         let store = try await Self.store(try await Self.database())
+        return StoreUnderTest(log: store.log, state: store.state) { await store.close() }
+    }
+
+    static func make(appendsInFlightMax: Int) async throws -> StoreUnderTest {
+        let store = try await Self.store(
+            try await Self.database(), appendsInFlightMax: appendsInFlightMax)
         return StoreUnderTest(log: store.log, state: store.state) { await store.close() }
     }
 
