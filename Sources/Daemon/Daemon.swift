@@ -25,6 +25,7 @@ actor Daemon {
     private let postgresFailed = Signal()
     private let stopRequested = Signal()
     private var engine: Engine?
+    private var postgres: PrivatePostgres?
     private var listeners: [Listener] = []
     private var signals: Signals?
     private var isStopping = false
@@ -47,6 +48,7 @@ actor Daemon {
             conninfo = database
         } else {
             let made = PrivatePostgres(data: self.options.data) { [logger] in logger.info($0) }
+            self.postgres = made
             let address = try await made.ensureRunning()
             postgres = made
             conninfo = address.conninfo
@@ -188,7 +190,7 @@ actor Daemon {
     private func signalled(_ signal: Int32) {
         guard !self.isStopping else {
             self.logger.warning("stopped at once by a second signal", [.signal: "\(signal)"])
-            exit(ExitCode.temporaryFailure)
+            return self.exitAtOnce()
         }
         self.isStopping = true
         self.stopRequested.signal()
@@ -196,8 +198,14 @@ actor Daemon {
         self.engine?.assumeIsolated { $0.drain() }
         // The engine ends within its own deadline; a store that hangs must not keep us longer.
         let milliseconds = self.options.limits.drainMillisecondsMax + 10_000
-        self.deadline = Alarm(on: self.loop) { exit(ExitCode.temporaryFailure) }
+        self.deadline = Alarm(on: self.loop) { self.assumeIsolated { $0.exitAtOnce() } }
         self.deadline?.set(at: self.loop.now().advanced(byMilliseconds: milliseconds))
+    }
+
+    /// Leaves nothing running: a Postgres of ours that nobody uses would go on until the next start.
+    private func exitAtOnce() {
+        self.postgres?.stopAtOnce()
+        exit(ExitCode.temporaryFailure)
     }
 
     /// For the person who started us; everything else goes to the log.

@@ -32,6 +32,8 @@ package actor PrivatePostgres {
     private let data: String
     private let report: @Sendable (String) -> Void
     private var folders: PostgresFolders?
+    /// The cluster's folder, once it is known, for `stopAtOnce`.
+    private nonisolated let cluster = Lock<String?>(nil)
     private var isDatabaseMade = false
 
     /// For at most this long a start is tried again: the processes of a server that was killed need
@@ -93,6 +95,38 @@ package actor PrivatePostgres {
         }
     }
 
+    /// Ends the server without a checkpoint: it loses nothing, and its next start takes longer. From
+    /// any thread, for when ours is busy and nobody can wait. Returns when the server has ended, or
+    /// after at most `secondsMax`.
+    package nonisolated func stopAtOnce(secondsMax: Double = 3) {
+        guard let cluster = self.cluster.withLock({ $0 }),
+            let process = Self.postmaster(of: cluster)
+        else { return }
+        kill(process, SIGQUIT)
+        let begin = ProcessInfo.processInfo.systemUptime
+        while Self.postmaster(of: cluster) == process,
+            ProcessInfo.processInfo.systemUptime - begin < secondsMax
+        {
+            usleep(10_000)
+        }
+    }
+
+    /// The number in the file may be another process's by now. A postmaster works in its cluster.
+    private static func postmaster(of cluster: String) -> pid_t? {
+        guard let process = Self.notedProcess(cluster), kill(process, 0) == 0,
+            Self.realPath("/proc/\(process)/cwd") == Self.realPath(cluster)
+        else { return nil }
+        return process
+    }
+
+    private static func notedProcess(_ cluster: String) -> pid_t? {
+        guard let bytes = FileManager.default.contents(atPath: cluster + "/postmaster.pid"),
+            let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first,
+            let process = pid_t(line), process > 0
+        else { return nil }
+        return process
+    }
+
     /// Ends our thread, not the server.
     package nonisolated func close() {
         self.executor.stop()
@@ -102,6 +136,7 @@ package actor PrivatePostgres {
         if let folders = self.folders { return folders }
         let folders = try PostgresFolders.prepare(data: self.data, report: self.report)
         self.folders = folders
+        self.cluster.withLock { $0 = folders.cluster }
         return folders
     }
 
@@ -192,11 +227,7 @@ package actor PrivatePostgres {
     /// its parent has asked how it ended, one that was killed counts as running, and Postgres starts
     /// no other. Where somebody else is the parent, nothing happens.
     private static func takeNoteOfEnd(_ cluster: String) {
-        guard let bytes = FileManager.default.contents(atPath: cluster + "/postmaster.pid"),
-            let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first,
-            let process = pid_t(line), process > 0
-        else { return }
-        waitpid(process, nil, WNOHANG)
+        if let process = Self.notedProcess(cluster) { waitpid(process, nil, WNOHANG) }
     }
 
     // MARK: Details

@@ -77,6 +77,33 @@ extension Integration {
             #expect(uptime - begin < 3)
         }
 
+        @Test func aSecondSignalEndsThePrivatePostgresToo() throws {
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let cluster = "\(folder)/data/postgres"
+            defer { Postgres.destroy(cluster) }
+            let server = try Server(["--data", "\(folder)/data"])
+            defer { server.destroy() }
+            try #require(Postgres.postmaster(cluster) != nil)
+            // Something that the server waits for.
+            let silent = try RawConnection(server.address())
+            try silent.sayHello()
+            try silent.send(.subscribe(SubscribeRequest(name: [65])), stream: 2)
+            _ = try silent.next()
+            server.child.signal(SIGTERM)
+            try server.waitForLog("stopping")
+            server.child.signal(SIGTERM)
+            #expect(try server.child.wait() == .exit(75))
+            #expect(Postgres.postmaster(cluster) == nil)
+
+            // Nothing is lost by it.
+            let again = try Server(["--data", "\(folder)/data"])
+            defer { again.destroy() }
+            #expect(try TestClient(again.address()).subscription("A").state == .sleeping)
+            #expect(try again.stop() == .exit(0))
+            #expect(Postgres.postmaster(cluster) == nil)
+        }
+
         @Test func aSecondSignalEndsItAtOnce() throws {
             try withServer { server, _ in
                 let silent = try RawConnection(server.address())
