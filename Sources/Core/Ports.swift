@@ -110,10 +110,12 @@ package struct ExchangeRecord: Hashable, Sendable {
     package let first: Position
     /// When the newest stored event was published; zero when there is none.
     package let lastAt: Timestamp
+    /// Of all event records that were appended and not taken away by retention.
+    package let bytes: UInt64
 
     package init(
         id: ExchangeID, name: Name, epoch: OwnerEpoch, head: Position, first: Position,
-        lastAt: Timestamp = .zero
+        lastAt: Timestamp = .zero, bytes: UInt64 = 0
     ) {
         self.id = id
         self.name = name
@@ -121,6 +123,7 @@ package struct ExchangeRecord: Hashable, Sendable {
         self.head = head
         self.first = first
         self.lastAt = lastAt
+        self.bytes = bytes
     }
 }
 

@@ -1,4 +1,4 @@
-/// The newest chunks of an exchange, in memory, within a byte budget.
+/// The newest chunks of an exchange, in memory, within a byte budget (see `TailBudget`).
 ///
 /// Invariant: chunks are contiguous and the last one ends at the exchange's head (or there is
 /// none).
@@ -37,6 +37,12 @@ package struct TailBuffer {
             self.chunks.removeFirst(self.start)
             self.start = 0
         }
+    }
+
+    /// Drops the oldest chunk, unless it is the only one.
+    package mutating func evictOldest() {
+        guard self.chunksCount > 1 else { return }
+        self.evict(to: self.bytes - self.chunks[self.start].memoryBytes)
     }
 
     /// The chunk that holds the position after `after`; nil when that is not in the tail.

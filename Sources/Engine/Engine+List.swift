@@ -181,7 +181,7 @@ extension Engine {
         ExchangeInfo(
             name: Array(exchange.name.text.utf8), first: exchange.first.rawValue,
             head: exchange.head.rawValue,
-            bytes: UInt64(exchange.tail.bytes),
+            bytes: exchange.bytes,
             epoch: UInt64(clamping: exchange.log.epoch.rawValue),
             receivers: UInt32(clamping: exchange.receivers.count),
             subscribers: UInt32(clamping: exchange.subscribers.count))

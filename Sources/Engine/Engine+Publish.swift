@@ -138,6 +138,8 @@ extension Engine {
     private func carryOut(_ action: LogMachine.CompletionAction, _ exchange: Exchange) {
         for chunk in action.chunks {
             exchange.tail.append(chunk)
+            self.tailBudget.added(chunk.memoryBytes)
+            exchange.bytes &+= UInt64(chunk.bytesCount)
             self.published &+= UInt64(chunk.count)
         }
         self.answer(action.answers)
@@ -148,9 +150,21 @@ extension Engine {
         }
         guard !action.chunks.isEmpty else { return }
         exchange.isWorthMerging = true
-        exchange.tail.evict(to: self.limits.tailBytes / max(1, self.exchanges.count))
+        self.evictTails()
         self.deliver(action.chunks, exchange)
         self.resumeFetches(of: exchange)
+    }
+
+    private func evictTails() {
+        while let id = self.tailBudget.giver(
+            among: self.exchanges.values.lazy.map {
+                .init(exchange: $0.id, bytes: $0.tail.bytes, canGive: $0.tail.chunksCount > 1)
+            }), let exchange = self.exchanges[id]
+        {
+            let before = exchange.tail.bytes
+            exchange.tail.evictOldest()
+            self.tailBudget.evicted(before - exchange.tail.bytes)
+        }
     }
 
     // MARK: Recovery

@@ -61,6 +61,7 @@ package actor Engine {
     var waitingFetches: [UInt64: WaitingFetch] = [:]
     var lastFetch: UInt64 = 0
 
+    var tailBudget: TailBudget
     var pages: ReplayPages
     var wantedPages: [PageKey] = []
     var pageWaiters: [PageKey: [Subscriber]] = [:]
@@ -97,6 +98,7 @@ package actor Engine {
         self.logger = logger
         self.storeFailedHook = storeFailed
         self.manager = ReceiverManager(store: store, limits: limits)
+        self.tailBudget = TailBudget(bytesMax: limits.tailBytes)
         self.pages = ReplayPages(budget: limits.replayBytes)
         self.pageRequests = BoundedChannel(capacity: 2 * limits.replayReaders)
     }

@@ -10,6 +10,8 @@ final class Exchange {
     /// The oldest position that is stored.
     var first: Position
     var tail = TailBuffer()
+    /// Of all stored event records.
+    var bytes: UInt64
     /// Something may be taken by the writer.
     let writerSignal = Signal()
     /// Taken and not handed to the store yet, oldest first; one per append under way at most.
@@ -50,6 +52,7 @@ final class Exchange {
         self.name = record.name
         self.first = record.first
         self.indexed = record.head
+        self.bytes = record.bytes
         self.log = LogMachine(
             exchange: record.id, head: record.head, epoch: record.epoch,
             lastAt: record.lastAt, configuration: .init(limits))

@@ -3,13 +3,14 @@ import Core
 /// The statements of the writer: each advances the head if head and epoch are the expected ones,
 /// stores the chunks and moves the producers only if it did, and returns a row only if it did.
 enum AppendStatements {
-    static let one = Statement(name: "append_one", sql: head + oneChunk + tail)
+    static let one = Statement(name: "append_one", sql: head(bytes: "$10") + oneChunk + tail)
     static let oneWithProducers = Statement(
-        name: "append_one_producers", sql: head + oneChunk + producers("$10", "$11", "$12") + tail)
-    static let many = Statement(name: "append_many", sql: head + manyChunks + tail)
+        name: "append_one_producers",
+        sql: head(bytes: "$13") + oneChunk + producers("$10", "$11", "$12") + tail)
+    static let many = Statement(name: "append_many", sql: head(bytes: "$11") + manyChunks + tail)
     static let manyWithProducers = Statement(
         name: "append_many_producers",
-        sql: head + manyChunks + producers("$11", "$12", "$13") + tail)
+        sql: head(bytes: "$14") + manyChunks + producers("$11", "$12", "$13") + tail)
 
     /// The row's lock orders this after whatever a lost connection still does: what holds the row
     /// commits first and is seen, what comes later finds another epoch.
@@ -22,12 +23,14 @@ enum AppendStatements {
 
     static let all = [one, oneWithProducers, many, manyWithProducers, retake]
 
-    private static let head = """
+    private static func head(bytes: String) -> String {
+        """
         WITH moved AS (
-            UPDATE dormouse.exchange SET head = $4::bigint
+            UPDATE dormouse.exchange SET head = $4::bigint, bytes = bytes + \(bytes)::bigint
             WHERE exchange_id = $1::bigint AND epoch = $2::bigint AND head = $3::bigint
             RETURNING exchange_id)
         """
+    }
 
     private static let oneChunk = """
         , stored AS (
@@ -101,6 +104,7 @@ extension Append {
             parameters.add(marks.map { Int64(bitPattern: $0.sequence) })
             parameters.add(marks.map { Int64(clamping: $0.position.rawValue) })
         }
+        parameters.add(Int64(self.chunks.reduce(0) { $0 + $1.bytesCount }))
         return parameters
     }
 

@@ -234,6 +234,7 @@ package actor PostgresState: StateStore {
             id: ExchangeID(rawValue: try result.integer(row, 0)), name: try result.name(row, 1),
             epoch: OwnerEpoch(rawValue: try result.integer(row, 2)),
             head: try result.position(row, 3), first: try result.position(row, 4),
-            lastAt: result.isNull(row, 5) ? .zero : try result.time(row, 5))
+            lastAt: result.isNull(row, 5) ? .zero : try result.time(row, 5),
+            bytes: UInt64(clamping: try result.integer(row, 6)))
     }
 }

@@ -1,10 +1,12 @@
-// The schema's first version. Every key leads with exchange_id, so that the tables can be
+// The schema, version by version. Every key leads with exchange_id, so that the tables can be
 // distributed by it. Nothing refers to `exchange` by a foreign key: its row is updated with every
 // commit, and the lock that the check of such a key takes would slow each of these updates.
 
 enum Schema {
     /// In the order of their versions, from 1 on.
-    static let migrations: [String] = [Self.tables + Self.functions + Self.views + Self.comments]
+    static let migrations: [String] = [
+        Self.tables + Self.functions + Self.views + Self.comments, Self.bytes,
+    ]
 
     private static let tables = """
         CREATE TABLE dormouse.exchange (
@@ -67,6 +69,18 @@ enum Schema {
         ) WITH (fillfactor = 50);
 
         INSERT INTO dormouse.exchange (name) VALUES ('main');
+
+        """
+
+    /// The second version. The sizes are in the rows; the events themselves are not read for it.
+    private static let bytes = """
+        ALTER TABLE dormouse.exchange ADD COLUMN bytes bigint NOT NULL DEFAULT 0;
+        UPDATE dormouse.exchange x SET bytes = stored.bytes
+        FROM (SELECT exchange_id, sum(octet_length(data)) AS bytes FROM dormouse.chunk
+            GROUP BY exchange_id) stored
+        WHERE stored.exchange_id = x.exchange_id;
+        COMMENT ON COLUMN dormouse.exchange.bytes IS
+            'Sum of the sizes of the chunks'' data. Only the server writes it, with the chunks.';
 
         """
 

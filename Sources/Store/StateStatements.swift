@@ -11,7 +11,8 @@ enum StateStatements {
                 coalesce((SELECT min(c.position) FROM dormouse.chunk c
                     WHERE c.exchange_id = x.exchange_id), head + 1),
                 (SELECT c.last_at FROM dormouse.chunk c
-                    WHERE c.exchange_id = x.exchange_id ORDER BY c.position DESC LIMIT 1)
+                    WHERE c.exchange_id = x.exchange_id ORDER BY c.position DESC LIMIT 1),
+                bytes
             FROM dormouse.exchange x WHERE owner = $1::bigint ORDER BY exchange_id
             """)
 
@@ -69,7 +70,7 @@ enum StateStatements {
         sql: """
             INSERT INTO dormouse.exchange (name, epoch, owner) VALUES ($1::text, 1, $2::bigint)
             ON CONFLICT (name) DO NOTHING
-            RETURNING exchange_id, name, epoch, head, head + 1, NULL::timestamptz
+            RETURNING exchange_id, name, epoch, head, head + 1, NULL::timestamptz, bytes
             """)
 
     static let findReceiver = Statement(

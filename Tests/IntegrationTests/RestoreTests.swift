@@ -55,6 +55,24 @@ extension Integration {
             #expect(reply.receivers.map(\.awake) == [1])
         }
 
+        @Test func anExchangeTellsTheSizeOfItsLog() throws {
+            let database = try Cluster.shared().makeDatabase()
+            let stored = "SELECT sum(octet_length(data)) FROM dormouse.chunk"
+            var first = 1
+            // Its events are in the tail, or were there before the start.
+            for flags in [["--tail-bytes", "0"], [], []] {
+                let server = try Server(on: database, flags)
+                defer { server.destroy() }
+                let client = try TestClient(server.address())
+                for text in first..<first + 5 { try client.publish("a", "event \(text)") }
+                first += 5
+                guard case .exchanges(let reply) = try client.call(.exchanges(ExchangesRequest()))
+                else { throw Problem("Exchanges was answered by something else") }
+                #expect(Int(reply.exchanges[0].bytes) == (try database.number(stored)))
+                #expect(try server.stop() == .exit(0))
+            }
+        }
+
         @Test func aThousandOfThemMayWakeOnOneConnection() throws {
             try withServer { server, _ in
                 let client = try TestClient(server.address())

@@ -234,11 +234,17 @@ extension Checker {
                 if engine.pages.bytes > max(limits.replayBytes, pageMax) {
                     self.broke(.memory, "pages hold \(engine.pages.bytes) bytes")
                 }
+                let tails = engine.exchanges.values.map(\.tail)
+                let tailBytes = tails.reduce(0) { $0 + $1.bytes }
+                if tailBytes != engine.tailBudget.bytes
+                    || tailBytes > limits.tailBytes && tails.contains(where: { $0.chunksCount > 1 })
+                {
+                    self.broke(
+                        .memory,
+                        "tails hold \(tailBytes) bytes, counted \(engine.tailBudget.bytes)")
+                }
                 for id in engine.exchanges.keys.sorted() {
                     guard let exchange = engine.exchanges[id] else { continue }
-                    if exchange.tail.bytes > limits.tailBytes, exchange.tail.chunksCount > 1 {
-                        self.broke(.memory, "a tail holds \(exchange.tail.bytes) bytes")
-                    }
                     if exchange.log.pendingBytes > limits.pendingBytesMax {
                         self.broke(.memory, "\(exchange.log.pendingBytes) bytes are pending")
                     }

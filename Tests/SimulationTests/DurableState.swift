@@ -11,6 +11,7 @@ struct DurableState {
         var owner: OwnerID
         var head = Position.origin
         var chunks: [Chunk] = []
+        var bytes: UInt64 = 0
         var producers: [Name: ProducerMark] = [:]
         var receivers: [ReceiverID: ReceiverConfig] = [:]
         var subscribers: [Name: SubscriberRecord] = [:]
@@ -22,7 +23,7 @@ struct DurableState {
         var record: ExchangeRecord {
             ExchangeRecord(
                 id: self.id, name: self.name, epoch: self.epoch, head: self.head, first: self.first,
-                lastAt: self.lastAt)
+                lastAt: self.lastAt, bytes: self.bytes)
         }
     }
 
@@ -51,6 +52,7 @@ struct DurableState {
             self.exchanges[index].head == append.after
         else { return .conflict }
         self.exchanges[index].chunks += append.chunks
+        self.exchanges[index].bytes += append.chunks.reduce(0) { $0 + UInt64($1.bytesCount) }
         self.exchanges[index].head = append.last
         for mark in append.producers { self.exchanges[index].producers[mark.name] = mark }
         return .committed

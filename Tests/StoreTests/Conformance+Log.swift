@@ -17,6 +17,8 @@ extension Conformance {
             #expect(taken.first?.first == Position(1))
             #expect(main.lastAt == .zero)
             #expect(taken.first?.lastAt == more.last?.lastAt)
+            #expect(main.bytes == 0)
+            #expect(taken.first?.bytes == UInt64(page.chunks.reduce(0) { $0 + $1.bytesCount }))
         }
     }
 
@@ -113,6 +115,9 @@ extension Conformance {
             #expect(
                 await store.log.append(Self.append(main, after: 2, next, producers: second))
                     == .committed)
+            let sum = ([chunk] + next).reduce(0) { $0 + $1.bytesCount }
+            let taken = try await store.state.takeExchanges(as: Self.owner)
+            #expect(taken.first?.bytes == UInt64(sum))
             let marks = try await store.state.producers(of: main.id, after: nil, limit: 10)
             #expect(marks == [first[1], second[0]], "ordered by name, byte by byte")
             let page = try await store.state.producers(of: main.id, after: q, limit: 10)

@@ -69,6 +69,26 @@ import Testing
         await store.close()
     }
 
+    @Test func aLogOfTheFirstVersionGetsItsSize() async throws {
+        let settings = try await TestCluster.database()
+        let store = try await TestCluster.store(settings)
+        let owner = OwnerID(rawValue: 1)
+        let main = try #require(try await store.state.takeExchanges(as: owner).first)
+        _ = try await store.state.createExchange(try Name("empty"), owner: owner)
+        let chunks = [try Conformance.chunk(1, count: 9), try Conformance.chunk(10, count: 2)]
+        #expect(await store.log.append(Conformance.append(main, after: 0, chunks)) == .committed)
+        await store.close()
+        try PostgresConnection(settings).execute(
+            """
+            ALTER TABLE dormouse.exchange DROP COLUMN bytes;
+            UPDATE dormouse.server SET version = 1
+            """)
+        let again = try await TestCluster.store(settings)
+        let sizes = try await again.state.takeExchanges(as: owner).map(\.bytes)
+        #expect(sizes == [UInt64(chunks[0].bytesCount + chunks[1].bytesCount), 0])
+        await again.close()
+    }
+
     @Test func migrationsThatStartAtOnceRunOnce() async throws {
         let settings = try await TestCluster.database()
         try await withThrowingTaskGroup(of: Incarnation.self) { group in

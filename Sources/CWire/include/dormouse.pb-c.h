@@ -606,6 +606,10 @@ struct  Dormouse__V1__ListReceiversReply
     , 0,NULL }
 
 
+/*
+ * first: the oldest position that is still stored, head + 1 when none is. bytes: of all stored events, as they are sent;
+ * what somebody deleted by hand still counts.
+ */
 struct  Dormouse__V1__ExchangeInfo
 {
   ProtobufCMessage base;
