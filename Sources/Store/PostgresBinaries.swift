@@ -1,12 +1,5 @@
 import Core
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-    import Glibc
-#else
-    import Foundation
-#endif
-
 /// Where initdb, pg_ctl and postgres are.
 struct PostgresBinaries {
     let folder: String
@@ -18,11 +11,11 @@ struct PostgresBinaries {
 
     /// The newest version from 15 on, or exactly `version`, which an existing data folder needs.
     static func find(version: Int?) throws(Failure) -> PostgresBinaries {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: Self.debianFolder)) ?? []
+        let names = FileSystem.names(in: Self.debianFolder)
         let installed = names.compactMap { Int($0) }.sorted(by: >)
             .map { (version: $0, folder: "\(Self.debianFolder)/\($0)/bin") }
         let candidates = (installed + Self.configured).filter {
-            FileManager.default.isExecutableFile(atPath: $0.folder + "/initdb")
+            FileSystem.isExecutable($0.folder + "/initdb")
         }
         for candidate in candidates where candidate.version >= 15 {
             if version == nil || version == candidate.version {
@@ -38,7 +31,7 @@ struct PostgresBinaries {
 
     private static var configured: [(version: Int, folder: String)] {
         let program = "/usr/bin/pg_config"
-        guard FileManager.default.isExecutableFile(atPath: program),
+        guard FileSystem.isExecutable(program),
             let folder = try? ChildProcess(user: nil).run(program, ["--bindir"]),
             let version = try? ChildProcess(user: nil).run(program, ["--version"]),
             let number = version.output.split(separator: " ").dropFirst().first?

@@ -1,11 +1,5 @@
 import Core
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-    import Glibc
-#else
-    import Foundation
-#endif
+import Glibc
 
 /// The settings of a private instance, in a file of their own: written anew with every start, so
 /// that a newer program brings newer ones.
@@ -51,7 +45,7 @@ enum PostgresConfiguration {
     static func include(_ folders: PostgresFolders, into cluster: String) throws(Failure) {
         try Self.write(folders, into: cluster)
         let path = "\(cluster)/postgresql.conf"
-        guard let bytes = FileManager.default.contents(atPath: path) else {
+        guard let bytes = FileSystem.contents(path) else {
             throw PostgresFolders.failure("read \(path)")
         }
         let text = String(decoding: bytes, as: UTF8.self)
@@ -66,9 +60,7 @@ enum PostgresConfiguration {
         let unfinished = path + ".new"
         unlink(unfinished)
         guard
-            FileManager.default.createFile(
-                atPath: unfinished, contents: Data(text.utf8),
-                attributes: [.posixPermissions: 0o600])
+            FileSystem.create(unfinished, text, mode: 0o600)
         else { throw PostgresFolders.failure("write \(unfinished)") }
         if let owner {
             guard chown(unfinished, owner.id, owner.group) == 0 else {

@@ -1,11 +1,5 @@
 import Core
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-    import Glibc
-#else
-    import Foundation
-#endif
+import Glibc
 
 /// The folders of a private instance: `<data>/postgres` (the cluster) and the one with its socket.
 struct PostgresFolders: Sendable {
@@ -26,7 +20,7 @@ struct PostgresFolders: Sendable {
 
     /// Finds and makes the folders below `data`, or the ones to use instead, and says so.
     static func prepare(data: String, report: (String) -> Void) throws(Failure) -> PostgresFolders {
-        let path = URL(fileURLWithPath: data).standardizedFileURL.path
+        let path = FileSystem.absolute(data)
         guard geteuid() == 0 else {
             try Self.makeFolder(path, mode: 0o700, owner: nil)
             return try PostgresFolders(base: path, user: nil)
@@ -38,7 +32,7 @@ struct PostgresFolders: Sendable {
                     + "postgresql, run as another user, or name a database with --database")
         }
         let substitute = "/var/lib/dormouse/" + Self.label(path)
-        if !FileManager.default.fileExists(atPath: substitute + "/postgres") {
+        if !FileSystem.exists(substitute + "/postgres") {
             try Self.makeFolder(path, mode: 0o711, owner: nil)
             let folders = try PostgresFolders(base: path, user: user)
             if try folders.isReachable() { return folders }
@@ -59,7 +53,7 @@ struct PostgresFolders: Sendable {
             return
         }
         // A socket's path must be short; a folder of ours under a short path holds it instead.
-        let runtime = user == nil ? ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"] : nil
+        let runtime = user == nil ? getenv("XDG_RUNTIME_DIR").map { String(cString: $0) } : nil
         let short = (runtime ?? "/tmp") + "/dormouse-\(geteuid())-\(Self.hash(base))"
         guard short.utf8.count <= Self.socketFolderBytesMax else {
             throw Failure(
@@ -78,8 +72,8 @@ struct PostgresFolders: Sendable {
 
     /// Makes the folder with its parents; gives a new one the mode and owner.
     static func makeFolder(_ path: String, mode: mode_t, owner: SystemUser?) throws(Failure) {
-        let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        if parent != path, !FileManager.default.fileExists(atPath: parent) {
+        let parent = FileSystem.parent(of: path)
+        if parent != path, !FileSystem.exists(parent) {
             try Self.makeFolder(parent, mode: owner == nil ? mode : 0o711, owner: nil)
         }
         guard mkdir(path, mode) == 0 else {

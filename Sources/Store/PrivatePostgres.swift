@@ -1,13 +1,7 @@
 import CLibPQ
 import Channels
 package import Core
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-    import Glibc
-#else
-    import Foundation
-#endif
+import Glibc
 
 // 1. `<data>/postgres` is a cluster of its own, reachable only through a unix socket in a folder
 //    that only its user can enter.
@@ -38,9 +32,9 @@ package actor PrivatePostgres {
 
     /// For at most this long a start is tried again: the processes of a server that was killed need
     /// a moment to notice, and hold its shared memory until then.
-    private static let startSecondsMax = 20.0
+    private static let startMax = Duration.seconds(20)
     /// And for this long a server that replays its log after a crash is waited for.
-    private static let recoverySecondsMax = 600.0
+    private static let recoveryMax = Duration.seconds(600)
 
     /// `data` is the folder for everything; it is made when needed. `report` gets lines for people.
     package init(data: String, report: @escaping @Sendable (String) -> Void) {
@@ -103,10 +97,8 @@ package actor PrivatePostgres {
             let process = Self.postmaster(of: cluster)
         else { return }
         kill(process, SIGQUIT)
-        let begin = ProcessInfo.processInfo.systemUptime
-        while Self.postmaster(of: cluster) == process,
-            ProcessInfo.processInfo.systemUptime - begin < secondsMax
-        {
+        let deadline = ContinuousClock.now + .seconds(secondsMax)
+        while Self.postmaster(of: cluster) == process, ContinuousClock.now < deadline {
             usleep(10_000)
         }
     }
@@ -120,7 +112,7 @@ package actor PrivatePostgres {
     }
 
     private static func notedProcess(_ cluster: String) -> pid_t? {
-        guard let bytes = FileManager.default.contents(atPath: cluster + "/postmaster.pid"),
+        guard let bytes = FileSystem.contents(cluster + "/postmaster.pid"),
             let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first,
             let process = pid_t(line), process > 0
         else { return nil }
@@ -145,7 +137,7 @@ package actor PrivatePostgres {
         let version = Self.version(of: folders.cluster)
         let binaries = try PostgresBinaries.find(version: version)
         if version == nil {
-            guard !FileManager.default.fileExists(atPath: folders.cluster) else {
+            guard !FileSystem.exists(folders.cluster) else {
                 throw Failure(
                     .failedPrecondition,
                     "\(folders.cluster) is not a Postgres cluster; move it away or choose another "
@@ -161,13 +153,9 @@ package actor PrivatePostgres {
         throws(Failure)
     {
         // What an interrupted attempt has left.
-        if FileManager.default.fileExists(atPath: folders.unfinished) {
-            do {
-                try FileManager.default.removeItem(atPath: folders.unfinished)
-            } catch {
-                throw Failure(
-                    .failedPrecondition, "cannot remove \(folders.unfinished)",
-                    underlying: "\(error)")
+        if FileSystem.exists(folders.unfinished) {
+            guard FileSystem.removeAll(folders.unfinished) else {
+                throw PostgresFolders.failure("remove \(folders.unfinished)")
             }
         }
         try PostgresFolders.makeFolder(folders.unfinished, mode: 0o700, owner: folders.user)
@@ -190,14 +178,14 @@ package actor PrivatePostgres {
     }
 
     private func start(_ folders: PostgresFolders, _ binaries: PostgresBinaries) throws(Failure) {
-        let begin = ProcessInfo.processInfo.systemUptime
+        let begin = ContinuousClock.now
         var pause = 0.05
         while true {
             let state = Self.ping(folders)
             if state == PQPING_OK { return }
-            let elapsed = ProcessInfo.processInfo.systemUptime - begin
+            let elapsed = ContinuousClock.now - begin
             if state == PQPING_REJECT {
-                guard elapsed < Self.recoverySecondsMax else {
+                guard elapsed < Self.recoveryMax else {
                     throw .databaseAway("the private Postgres is still recovering")
                 }
             } else {
@@ -209,7 +197,7 @@ package actor PrivatePostgres {
                         "600", "start",
                     ])
                 if started.code == 0 { continue }
-                guard elapsed < Self.startSecondsMax else {
+                guard elapsed < Self.startMax else {
                     throw Failure(
                         .unavailable,
                         "the private Postgres does not start; see \(folders.cluster)/startup.log "
@@ -276,7 +264,7 @@ package actor PrivatePostgres {
     }
 
     private static func version(of cluster: String) -> Int? {
-        guard let bytes = FileManager.default.contents(atPath: cluster + "/PG_VERSION") else {
+        guard let bytes = FileSystem.contents(cluster + "/PG_VERSION") else {
             return nil
         }
         return Int(
@@ -284,7 +272,7 @@ package actor PrivatePostgres {
     }
 
     private static func tail(_ path: String) -> String {
-        guard let bytes = FileManager.default.contents(atPath: path) else { return "" }
+        guard let bytes = FileSystem.contents(path) else { return "" }
         return String(decoding: bytes.suffix(1000), as: UTF8.self)
     }
 }
