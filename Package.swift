@@ -60,12 +60,19 @@ let package = Package(
             name: "WireTests", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .testTarget(
             name: "NetTests", dependencies: ["Core", "Diagnostics", "Net"], swiftSettings: strict),
+        // What both stores must pass: the one in Postgres and the simulation's.
+        .target(
+            name: "StoreConformance", dependencies: ["Core"], path: "Tests/StoreConformance",
+            swiftSettings: strict),
         .testTarget(
-            name: "StoreTests", dependencies: ["Core", "Channels", "Diagnostics", "Store"],
+            name: "StoreTests",
+            dependencies: ["Core", "Channels", "Diagnostics", "Store", "StoreConformance"],
             swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Engine"],
+            dependencies: [
+                "Core", "Channels", "Diagnostics", "Wire", "Engine", "StoreConformance",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",

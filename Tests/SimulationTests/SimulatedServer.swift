@@ -69,6 +69,7 @@ final class SimulatedServer: Host, @unchecked Sendable {
     private func returned(_ problem: String) {
         self.simulation.rootTasks -= 1
         self.hasReturned = true
+        self.store.leave()
         self.simulation.note(
             .server, self.number, 2, "server \(self.number) returned, problem: \(problem)")
         guard self.phase != .dead else { return }

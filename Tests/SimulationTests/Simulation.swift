@@ -15,6 +15,8 @@ final class Simulation: @unchecked Sendable {
     let checker = Checker()
     var statistics = Statistics()
     var durable = DurableState()
+    /// Those whose servers run and are connected.
+    var livingOwners: Set<OwnerID> = []
     var rootTasks = 0
 
     private(set) var servers: [SimulatedServer] = []
@@ -63,13 +65,6 @@ final class Simulation: @unchecked Sendable {
 
     func remark(_ kind: Trace.Kind, _ text: @autoclosure () -> String) {
         self.trace.remark(kind, at: self.now, text())
-    }
-
-    /// The server that calls itself `owner` runs.
-    func isAlive(_ owner: OwnerID) -> Bool {
-        self.servers.contains { server in
-            server.number == Int(owner.rawValue) && server.phase != .dead && server.phase != .ended
-        }
     }
 
     /// An append takes effect now.

@@ -56,6 +56,12 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     func die(isCut: Bool) {
         self.isDead = true
         self.isCut = isCut
+        self.leave()
+    }
+
+    /// Its server shows no life any more.
+    func leave() {
+        if let owner = self.owner { self.simulation.livingOwners.remove(owner) }
     }
 
     // MARK: Fates
@@ -232,7 +238,9 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     // MARK: StateStore
 
     func takeExchanges(as owner: OwnerID) async throws(Failure) -> [ExchangeRecord] {
+        self.leave()
         self.owner = owner
+        self.simulation.livingOwners.insert(owner)
         // A server that hears nothing of this ends, and may be followed by another one before the
         // exchanges are taken for it.
         return try await self.changing("takes the exchanges", late: self.faults.late) {
@@ -243,7 +251,8 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     func exchangesTaken(from owner: OwnerID) async throws(Failure) -> [TakenExchange] {
         try await self.reading {
             self.simulation.durable.exchanges.filter { $0.owner != owner }.map {
-                TakenExchange(id: $0.id, isOwnerAlive: self.simulation.isAlive($0.owner))
+                TakenExchange(
+                    id: $0.id, isOwnerAlive: self.simulation.livingOwners.contains($0.owner))
             }
         }
     }

@@ -1,5 +1,6 @@
 import Core
 import Glibc
+import StoreConformance
 import Testing
 
 @testable import Store

@@ -1,3 +1,4 @@
+import StoreConformance
 import Testing
 
 /// The ports' promises, kept by Postgres. Serialized: a test holds up to five of the cluster's

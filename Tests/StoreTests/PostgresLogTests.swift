@@ -1,4 +1,5 @@
 import Core
+import StoreConformance
 import Testing
 
 @testable import Store

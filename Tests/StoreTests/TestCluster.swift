@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import Synchronization
+import StoreConformance
 import Testing
 
 @testable import Store

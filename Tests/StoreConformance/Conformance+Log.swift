@@ -1,8 +1,8 @@
-import Core
+package import Core
 import Testing
 
 extension Conformance {
-    static func anAppendIsReadBack(_ make: MakeStore) async throws {
+    package static func anAppendIsReadBack(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let one = try Self.chunk(1, count: 3)
             let more = [try Self.chunk(4, count: 2), try Self.chunk(6, count: 5)]
@@ -22,7 +22,7 @@ extension Conformance {
         }
     }
 
-    static func anAppendElsewhereIsAConflict(_ make: MakeStore) async throws {
+    package static func anAppendElsewhereIsAConflict(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let chunk = try Self.chunk(1, count: 1)
             let mark = ProducerMark(name: try Name("p"), sequence: 1, position: Position(1))
@@ -43,7 +43,7 @@ extension Conformance {
         }
     }
 
-    static func aSecondOwnerFencesTheFirst(_ make: MakeStore) async throws {
+    package static func aSecondOwnerFencesTheFirst(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             #expect(
                 await store.log.append(Self.append(main, after: 0, [try Self.chunk(1, count: 1)]))
@@ -60,45 +60,53 @@ extension Conformance {
         }
     }
 
-    /// On the main actor, tasks start in the order in which they were made, so the calls do too.
-    @MainActor
-    static func appendsUnderWayTakeEffectInOrder(_ make: MakeStore) async throws {
-        let store = try await make()
-        let main = try #require(try await store.state.takeExchanges(as: Self.owner).first)
-        var tasks: [Task<AppendOutcome, Never>] = []
-        for index in 0..<100 {
-            let append = Self.append(
-                main, after: UInt64(index), [try Self.chunk(UInt64(index) + 1, count: 1)])
-            tasks.append(Task { @MainActor in await store.log.append(append) })
+    package static func appendsUnderWayTakeEffectInOrder(_ make: MakeStore) async throws {
+        try await Self.with(make) { store, main in
+            let appends = try (0..<100).map { index in
+                Self.append(
+                    main, after: UInt64(index), [try Self.chunk(UInt64(index) + 1, count: 1)])
+            }
+            let outcomes = await Self.outcomes(appends, store.log)
+            #expect(outcomes == Array(repeating: .committed, count: 100))
+            let bytes = try await Self.everything(store.log, main.id)
+            #expect(bytes.count == 100 * (try Self.chunk(1, count: 1)).bytesCount)
         }
-        for task in tasks { #expect(await task.value == .committed) }
-        let bytes = try await Self.everything(store.log, main.id)
-        #expect(bytes.count == 100 * (try Self.chunk(1, count: 1)).bytesCount)
-        await store.close()
     }
 
     /// Each is conditional on the one before: where one cannot take effect, none behind it does.
-    @MainActor
-    static func aConflictUnderWayStopsThoseBehindIt(_ make: MakeStore) async throws {
-        let store = try await make()
-        let main = try #require(try await store.state.takeExchanges(as: Self.owner).first)
-        var tasks: [Task<AppendOutcome, Never>] = []
-        for index in 0..<40 {
-            let epoch = OwnerEpoch(rawValue: main.epoch.rawValue + (index == 20 ? 1 : 0))
-            let append = Self.append(
-                main, after: UInt64(index), [try Self.chunk(UInt64(index) + 1, count: 1)],
-                epoch: epoch)
-            tasks.append(Task { @MainActor in await store.log.append(append) })
+    package static func aConflictUnderWayStopsThoseBehindIt(_ make: MakeStore) async throws {
+        try await Self.with(make) { store, main in
+            let appends = try (0..<40).map { index in
+                let epoch = OwnerEpoch(rawValue: main.epoch.rawValue + (index == 20 ? 1 : 0))
+                return Self.append(
+                    main, after: UInt64(index), [try Self.chunk(UInt64(index) + 1, count: 1)],
+                    epoch: epoch)
+            }
+            let outcomes = await Self.outcomes(appends, store.log)
+            #expect(
+                outcomes
+                    == Array(repeating: .committed, count: 20)
+                    + Array(repeating: .conflict, count: 20))
+            let bytes = try await Self.everything(store.log, main.id)
+            #expect(bytes.count == 20 * (try Self.chunk(1, count: 1)).bytesCount)
         }
-        for (index, task) in tasks.enumerated() {
-            #expect(await task.value == (index < 20 ? .committed : .conflict), "append \(index)")
-        }
-        let bytes = try await Self.everything(store.log, main.id)
-        #expect(bytes.count == 20 * (try Self.chunk(1, count: 1)).bytesCount)
-        await store.close()
     }
 
-    static func producersMoveWithTheirAppend(_ make: MakeStore) async throws {
+    /// Calls with all of them in this order before the first has an outcome.
+    package static func outcomes(_ appends: [Append], _ log: any EventLog) async
+        -> [AppendOutcome]
+    {
+        await withTaskGroup(of: (Int, AppendOutcome).self) { group in
+            for (index, append) in appends.enumerated() {
+                group.addImmediateTask { (index, await log.append(append)) }
+            }
+            var outcomes = appends.map { _ in AppendOutcome.conflict }
+            for await (index, outcome) in group { outcomes[index] = outcome }
+            return outcomes
+        }
+    }
+
+    package static func producersMoveWithTheirAppend(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let p = try Name("p")
             let q = try Name("Q")
@@ -125,7 +133,7 @@ extension Conformance {
         }
     }
 
-    static func aReadStartsInTheMiddleOfAChunk(_ make: MakeStore) async throws {
+    package static func aReadStartsInTheMiddleOfAChunk(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let chunks = [try Self.chunk(1, count: 5), try Self.chunk(6, count: 5)]
             #expect(await store.log.append(Self.append(main, after: 0, chunks)) == .committed)
@@ -140,7 +148,7 @@ extension Conformance {
         }
     }
 
-    static func aPageHoldsWhatFits(_ make: MakeStore) async throws {
+    package static func aPageHoldsWhatFits(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let chunks = try (0..<20).map { try Self.chunk(UInt64($0) * 2 + 1, count: 2) }
             #expect(await store.log.append(Self.append(main, after: 0, chunks)) == .committed)
@@ -156,7 +164,7 @@ extension Conformance {
         }
     }
 
-    static func timesLeadToPositions(_ make: MakeStore) async throws {
+    package static func timesLeadToPositions(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let none = try await store.log.position(before: .zero, in: main.id)
             #expect(none == nil)
@@ -180,7 +188,7 @@ extension Conformance {
         }
     }
 
-    static func mergingKeepsEveryByte(_ make: MakeStore) async throws {
+    package static func mergingKeepsEveryByte(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             var after: UInt64 = 0
             for round in 0..<60 {
@@ -212,7 +220,7 @@ extension Conformance {
         }
     }
 
-    static func retakingGivesAFinalHead(_ make: MakeStore) async throws {
+    package static func retakingGivesAFinalHead(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             #expect(
                 await store.log.append(Self.append(main, after: 0, [try Self.chunk(1, count: 4)]))

@@ -1,24 +1,32 @@
-import Core
+package import Core
 import Testing
 
 // One suite for every store: each function takes a maker of a fresh, empty store and checks one
 // promise of the ports. The implementations' own suites call them.
 
 /// A fresh store: `main` is there, nothing else.
-struct StoreUnderTest: Sendable {
-    let log: any EventLog
-    let state: any StateStore
-    let close: @Sendable () async -> Void
+package struct StoreUnderTest: Sendable {
+    package let log: any EventLog
+    package let state: any StateStore
+    package let close: @Sendable () async -> Void
+
+    package init(
+        log: any EventLog, state: any StateStore, close: @escaping @Sendable () async -> Void
+    ) {
+        self.log = log
+        self.state = state
+        self.close = close
+    }
 }
 
-typealias MakeStore = @Sendable () async throws -> StoreUnderTest
+package typealias MakeStore = @Sendable () async throws -> StoreUnderTest
 
-enum Conformance {
-    static let owner = OwnerID(rawValue: 11)
-    static let pageBytes = 1 << 20
+package enum Conformance {
+    package static let owner = OwnerID(rawValue: 11)
+    package static let pageBytes = 1 << 20
 
     /// Runs `body` with a fresh store whose `main` belongs to `owner`.
-    static func with(
+    package static func with(
         _ make: MakeStore,
         _ body: (StoreUnderTest, ExchangeRecord) async throws -> Void
     ) async throws {
@@ -34,7 +42,7 @@ enum Conformance {
     }
 
     /// A chunk of `count` events of `payloadBytes` from `first` on, one microsecond apart.
-    static func chunk(
+    package static func chunk(
         _ first: UInt64, count: Int, key: String = "a.b", payloadBytes: Int = 10,
         at time: UInt64 = 0
     ) throws -> Chunk {
@@ -48,7 +56,7 @@ enum Conformance {
     }
 
     /// A chunk of these events, which get the positions from `first` on.
-    static func chunk(_ first: UInt64, _ events: [Event]) throws -> Chunk {
+    package static func chunk(_ first: UInt64, _ events: [Event]) throws -> Chunk {
         var builder = ChunkBuilder(after: Position(first).previous, chunkBytesMax: .max)
         for event in events {
             var encoded = EncodedEvents()
@@ -58,7 +66,7 @@ enum Conformance {
         return try #require(builder.finish().first)
     }
 
-    static func append(
+    package static func append(
         _ exchange: ExchangeRecord, after: UInt64, _ chunks: [Chunk],
         producers: [ProducerMark] = [], epoch: OwnerEpoch? = nil
     ) -> Append {
@@ -68,7 +76,9 @@ enum Conformance {
     }
 
     /// All bytes of the log, read page by page; checks that the pages follow each other.
-    static func everything(_ log: any EventLog, _ exchange: ExchangeID, pageBytes: Int = 1000)
+    package static func everything(
+        _ log: any EventLog, _ exchange: ExchangeID, pageBytes: Int = 1000
+    )
         async throws -> [UInt8]
     {
         var bytes: [UInt8] = []

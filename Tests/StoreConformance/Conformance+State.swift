@@ -2,7 +2,7 @@ import Core
 import Testing
 
 extension Conformance {
-    static func exchangesAreTakenInOrder(_ make: MakeStore) async throws {
+    package static func exchangesAreTakenInOrder(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             #expect(main.name == Name.main)
             #expect(main.head == .origin)
@@ -23,7 +23,7 @@ extension Conformance {
         }
     }
 
-    static func whatOthersTookIsSeen(_ make: MakeStore) async throws {
+    package static func whatOthersTookIsSeen(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             #expect(try await store.state.exchangesTaken(from: Self.owner) == [])
             let orders = try await store.state.createExchange(try Name("orders"), owner: Self.owner)
@@ -41,7 +41,7 @@ extension Conformance {
         }
     }
 
-    static func theIncarnationStays(_ make: MakeStore) async throws {
+    package static func theIncarnationStays(_ make: MakeStore) async throws {
         try await Self.with(make) { store, _ in
             let incarnation = try await store.state.incarnation()
             #expect(incarnation.bytes.count == 16)
@@ -49,7 +49,7 @@ extension Conformance {
         }
     }
 
-    static func aConfigIsRegisteredOnce(_ make: MakeStore) async throws {
+    package static func aConfigIsRegisteredOnce(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let configs = try (0..<20).map { index in
                 try ReceiverConfig(
@@ -87,7 +87,7 @@ extension Conformance {
         }
     }
 
-    static func subscribersAreStoredAndReplaced(_ make: MakeStore) async throws {
+    package static func subscribersAreStoredAndReplaced(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let state = store.state
             let receiver = try await state.registerReceiver(.everything, in: main.id)
@@ -119,7 +119,7 @@ extension Conformance {
         }
     }
 
-    static func onlyNewerPositionsAreSaved(_ make: MakeStore) async throws {
+    package static func onlyNewerPositionsAreSaved(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let state = store.state
             let receiver = try await state.registerReceiver(.everything, in: main.id)
@@ -151,7 +151,7 @@ extension Conformance {
         }
     }
 
-    static func tenThousandPositionsAreSavedAtOnce(_ make: MakeStore) async throws {
+    package static func tenThousandPositionsAreSavedAtOnce(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let state = store.state
             let receiver = try await state.registerReceiver(.everything, in: main.id)
