@@ -74,10 +74,10 @@ test-integration: dependencies-test build ## real programs, real sockets, real P
 	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) integration $(TEST) --no-parallel --filter '^IntegrationTests\.'
 
 .PHONY: test-thread
-test-thread: dependencies-test toolchain ## Core, Channels, Wire and the simulation under ThreadSanitizer
+test-thread: dependencies-test toolchain ## Core, Channels, Wire, Net, Store and the simulation under ThreadSanitizer
 	@DORMOUSE_SEEDS=$(THREAD_SEEDS) TSAN_OPTIONS=halt_on_error=1 $(STAGE) thread $(TEST) \
 	    --sanitize=thread --scratch-path .build-tsan \
-	    --filter '^(CoreTests|ChannelsTests|WireTests|SimulationTests)\.'
+	    --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|SimulationTests)\.'
 
 .PHONY: test-address
 test-address: dependencies-test toolchain ## what touches borrowed memory and C, under AddressSanitizer

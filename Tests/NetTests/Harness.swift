@@ -2,14 +2,14 @@ import Core
 import Diagnostics
 import Dispatch
 import Foundation
-import Net
-import Synchronization
+
+@testable import Net
 
 /// Things that happened, to wait for from a test.
 final class Mailbox<Item: Sendable>: Sendable {
     struct NothingCame: Error {}
 
-    private let items = Mutex<[Item]>([])
+    private let items = Locked<[Item]>([])
     private let count = DispatchSemaphore(value: 0)
 
     func put(_ item: Item) {

@@ -1,6 +1,6 @@
+import Channels
 import Core
 import Foundation
-import Synchronization
 import StoreConformance
 import Testing
 
@@ -102,7 +102,7 @@ import Testing
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700])
-        let lines = Mutex<[String]>([])
+        let lines = Lock<[String]>([])
         let postgres = PrivatePostgres(data: folder) { line in lines.withLock { $0.append(line) } }
         let address = try await postgres.ensureRunning()
         #expect(address.dataFolder.hasPrefix("/var/lib/dormouse/"))
