@@ -98,9 +98,9 @@ extension Engine {
             throw Failure(
                 .invalidArgument, "the reason is not text of at most \(Limits.textBytesMax) bytes")
         }
-        let until = Timestamp(rawValue: request.until)
-        guard until == .zero || (until > self.host.wallTime && until.rawValue <= UInt64(Int64.max))
-        else {
+        // The furthest time that Postgres can store is as good as for ever.
+        let until = Timestamp(rawValue: min(request.until, UInt64(Int64.max)))
+        guard until == .zero || until > self.host.wallTime else {
             throw Failure(
                 .invalidArgument,
                 "the end of the pause is not in the future; expected microseconds since 1970, or 0 to resume"
