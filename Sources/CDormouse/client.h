@@ -32,6 +32,7 @@ struct dormouse {
     struct dm_call *calls;
     size_t call_count;
     struct dm_call *completed;
+    struct dm_call *completed_last;
     struct dm_failure failure;
     /* For replies of blocking calls, while their callback runs. */
     dormouse_arena *arena;
@@ -66,6 +67,7 @@ void dm_connection_step(dormouse *client, int64_t now);
 void dm_connection_lost(dormouse *client, const struct dm_failure *failure, int64_t now);
 void dm_connection_close(dormouse *client);
 int64_t dm_connection_deadline(const dormouse *client);
+void dm_connection_forget(dormouse *client);
 /* From half of `ms` to all of it. */
 int64_t dm_jitter(dormouse *client, int64_t ms);
 /* A pause that doubles with each failure, jittered. */
@@ -81,6 +83,22 @@ void dm_dispatch(dormouse *client);
 typedef bool (*dm_condition)(dormouse *client, void *context);
 dormouse_status dm_wait(dormouse *client, dm_condition is_done, void *context, int64_t deadline);
 extern const struct dm_session_owner dm_session_owner_client;
+/* TIMEOUT as the handle's failure, and what keeps the connection from being open if it is not. */
+dormouse_status dm_timed_out(dormouse *client, const char *what);
+/* Not OK, with the failure set, while the handle does not try to be connected. */
+dormouse_status dm_check_running(dormouse *client);
+/* Frees the subscriptions that were freed inside callbacks. */
+void dm_sweep(dormouse *client);
+
+/* ---- client.c ---- */
+/* Everything is answered, told and sent. */
+bool dm_is_flushed(dormouse *client, void *context);
+/* Everything is answered and sent. */
+bool dm_is_answered(dormouse *client, void *context);
+
+/* ---- publish.c ---- */
+/* OK when fewer events wait for their answer than now. */
+dormouse_status dm_wait_for_answer(dormouse *client, int64_t deadline);
 
 /* ---- call.c ---- */
 /* NULL, with the client's failure set, without memory or with too many. */

@@ -30,6 +30,8 @@
 
 /* Milliseconds of a clock that only moves forward. */
 int64_t dm_now(void);
+/* The same, some milliseconds late and cheap enough to ask for each event. */
+int64_t dm_now_about(void);
 /* `now` plus a timeout of the public interface; DM_NEVER for a negative one. */
 int64_t dm_deadline(int64_t now, int timeout_ms);
 /* The other way, for poll(): at least 0, -1 for never. */

@@ -64,6 +64,9 @@ struct dormouse_subscription {
     bool has_start;
     uint64_t received;
     uint64_t handed;
+    /* The position of the last event that was handed out: when it is acknowledged, so is what follows without
+     * any event. */
+    uint64_t handed_event;
     uint64_t acknowledged;
     /* On this connection. */
     bool stream_has_start;
@@ -86,6 +89,12 @@ dormouse_status dm_subscription_delivered(dormouse_subscription *subscription,
                                           struct dm_failure *failure);
 void dm_subscription_ended(dormouse_subscription *subscription, const struct dm_failure *failure);
 void dm_subscription_lost(dormouse_subscription *subscription);
+/* What was acknowledged goes with the next pump, however recent the last one was. */
+static inline void dm_subscription_hurry(dormouse_subscription *subscription)
+{
+    subscription->acknowledged_at = 0;
+}
+bool dm_subscription_has_unsent(const dormouse_subscription *subscription);
 /* Ends it here; later failures change nothing. */
 void dm_subscription_end(dormouse_subscription *subscription, const struct dm_failure *failure);
 /* The next events, if there are any; OK and true, OK and false, or why it ended. */
