@@ -20,12 +20,14 @@ FORMATTED := Package.swift Sources Tests Benchmarks
 STAGE := scripts/stage.sh
 TEST := $(SWIFT) test --disable-xctest
 
+include scripts/clib.mk
+
 .PHONY: help
 help: ## list the targets
 	@echo "make run                       start a server on a private Postgres in ./.dormouse"
 	@echo "make test                      run all tests"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables: ARGS (for run and bench), PREFIX and DESTDIR (for install), SWIFT (path of the compiler)'
 
@@ -59,7 +61,7 @@ clean: ## remove everything that was built; the data in ./.dormouse stays
 # ---- tests -----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-unit test-simulation test-integration test-thread test-address ## install what is missing, run all tests
+test: test-unit test-simulation test-integration test-c test-thread test-address ## install what is missing, run all tests
 
 .PHONY: test-unit
 test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine

@@ -33,6 +33,10 @@ let package = Package(
         .target(name: "Channels", swiftSettings: strict),
         .target(name: "Diagnostics", swiftSettings: strict),
         .target(name: "CWire", dependencies: ["CLibProtobufC"]),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        .target(name: "CDormouse", dependencies: ["CWire", "CLibProtobufC", "COpenSSL"]),
         .target(name: "Wire", dependencies: ["Core", "CWire"], swiftSettings: strict),
         .target(
             name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV"], swiftSettings: strict),

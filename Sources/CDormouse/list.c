@@ -1,0 +1,213 @@
+#include "client.h"
+#include "subscribe_request.h"
+
+/* As many entries as a server gives in one page. */
+#define PAGE_SIZE 500
+/* A server that gives pages without end is not believed. */
+#define PAGE_TOKEN_BYTES_MAX 1024
+
+/* Patterns and matches of an entry, in the header's types. What is beyond the limits is not shown. */
+struct config_lent {
+    dormouse_bytes patterns[DM_PATTERNS_MAX];
+    dormouse_header_match matches[DM_HEADER_MATCHES_MAX];
+};
+
+static void lend_config(const Dormouse__V1__ReceiverConfig *config, struct config_lent *lent,
+                        dormouse_config_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    info->patterns = lent->patterns;
+    info->header_matches = lent->matches;
+    if (config == NULL)
+        return;
+    info->exchange = dm_lent(config->exchange);
+    while (info->pattern_count < config->n_patterns && info->pattern_count < DM_PATTERNS_MAX) {
+        lent->patterns[info->pattern_count] = dm_lent(config->patterns[info->pattern_count]);
+        info->pattern_count++;
+    }
+    while (info->header_match_count < config->n_headers
+           && info->header_match_count < DM_HEADER_MATCHES_MAX) {
+        const Dormouse__V1__HeaderMatch *match = config->headers[info->header_match_count];
+        dormouse_header_match *target = &lent->matches[info->header_match_count++];
+        target->name = dm_lent(match->name);
+        target->kind = (dormouse_match_kind)match->kind;
+        target->value = dm_lent(match->value);
+    }
+}
+
+/*
+ * The replies lie in the handle's arena, which a call made by the callback would overwrite: while callbacks run,
+ * the handle has another one.
+ */
+static dormouse_arena *lend_arena(dormouse *client)
+{
+    dormouse_arena *other = dormouse_arena_new();
+    if (other == NULL) {
+        dm_fail_memory(&client->failure);
+        return NULL;
+    }
+    dormouse_arena *lent = client->arena;
+    client->arena = other;
+    return lent;
+}
+
+static bool tell_subscriber(const Dormouse__V1__Subscription *each,
+                            dormouse_subscriber_callback callback, void *context)
+{
+    struct config_lent lent;
+    dormouse_subscriber_info info;
+    memset(&info, 0, sizeof(info));
+    lend_config(each->config, &lent, &info.config);
+    if (info.config.exchange.size == 0)
+        info.config.exchange = dm_lent(each->exchange);
+    info.name = dm_lent(each->name);
+    info.state = (dormouse_subscriber_state)each->state;
+    info.reason = dm_lent(each->reason);
+    info.position = each->position;
+    info.sent = each->sent;
+    info.head = each->head;
+    info.since = each->since;
+    info.oldest_waiting_at = each->oldest_waiting_at;
+    info.peer = dm_lent(each->peer);
+    info.client = dm_lent(each->client);
+    info.principal = dm_lent(each->principal);
+    info.delivered = each->delivered;
+    info.acknowledged = each->acknowledged;
+    return callback(context, &info);
+}
+
+dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange,
+                                          const char *prefix, int timeout_ms,
+                                          dormouse_subscriber_callback callback, void *context)
+{
+    if (client == NULL || callback == NULL)
+        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
+    uint8_t token[PAGE_TOKEN_BYTES_MAX];
+    Dormouse__V1__ListRequest request = DORMOUSE__V1__LIST_REQUEST__INIT;
+    request.exchange = dm_binary(dm_exchange(client, exchange));
+    request.name_prefix = dm_binary(prefix);
+    request.page_size = PAGE_SIZE;
+    bool goes_on = true;
+    while (goes_on) {
+        const ProtobufCMessage *reply;
+        dormouse_status status =
+            dm_call_typed(client, DM_LIST, &request.base, &dormouse__v1__list_reply__descriptor, true,
+                          timeout_ms, &reply);
+        if (status != DORMOUSE_OK)
+            return status;
+        dormouse_arena *lent = lend_arena(client);
+        if (lent == NULL)
+            return DORMOUSE_NO_MEMORY;
+        const Dormouse__V1__ListReply *list = (const Dormouse__V1__ListReply *)reply;
+        for (size_t i = 0; goes_on && i < list->n_subscriptions; i++)
+            goes_on = tell_subscriber(list->subscriptions[i], callback, context);
+        size_t size = list->next_page_token.len;
+        if (size == 0 || size > sizeof(token) || list->n_subscriptions == 0) {
+            goes_on = false;
+        } else {
+            memcpy(token, list->next_page_token.data, size);
+            request.page_token.data = token;
+            request.page_token.len = size;
+        }
+        dormouse_arena_free(lent);
+    }
+    return DORMOUSE_OK;
+}
+
+dormouse_status dormouse_list_receivers(dormouse *client, const char *exchange, int timeout_ms,
+                                        dormouse_receiver_callback callback, void *context)
+{
+    if (client == NULL || callback == NULL)
+        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
+    Dormouse__V1__ListReceiversRequest request = DORMOUSE__V1__LIST_RECEIVERS_REQUEST__INIT;
+    request.exchange = dm_binary(dm_exchange(client, exchange));
+    const ProtobufCMessage *reply;
+    dormouse_status status = dm_call_typed(client, DM_LIST_RECEIVERS, &request.base,
+                                           &dormouse__v1__list_receivers_reply__descriptor, true,
+                                           timeout_ms, &reply);
+    if (status != DORMOUSE_OK)
+        return status;
+    dormouse_arena *lent_arena = lend_arena(client);
+    if (lent_arena == NULL)
+        return DORMOUSE_NO_MEMORY;
+    const Dormouse__V1__ListReceiversReply *list = (const Dormouse__V1__ListReceiversReply *)reply;
+    bool goes_on = true;
+    for (size_t i = 0; goes_on && i < list->n_receivers; i++) {
+        const Dormouse__V1__ReceiverInfo *each = list->receivers[i];
+        struct config_lent lent;
+        dormouse_receiver_info info;
+        memset(&info, 0, sizeof(info));
+        lend_config(each->config, &lent, &info.config);
+        info.id = each->id;
+        info.awake = each->awake;
+        info.sleeping = each->sleeping;
+        goes_on = callback(context, &info);
+    }
+    dormouse_arena_free(lent_arena);
+    return DORMOUSE_OK;
+}
+
+dormouse_status dormouse_list_exchanges(dormouse *client, int timeout_ms,
+                                        dormouse_exchange_callback callback, void *context)
+{
+    if (client == NULL || callback == NULL)
+        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
+    Dormouse__V1__ExchangesRequest request = DORMOUSE__V1__EXCHANGES_REQUEST__INIT;
+    const ProtobufCMessage *reply;
+    dormouse_status status =
+        dm_call_typed(client, DM_EXCHANGES, &request.base,
+                      &dormouse__v1__exchanges_reply__descriptor, true, timeout_ms, &reply);
+    if (status != DORMOUSE_OK)
+        return status;
+    dormouse_arena *lent = lend_arena(client);
+    if (lent == NULL)
+        return DORMOUSE_NO_MEMORY;
+    const Dormouse__V1__ExchangesReply *list = (const Dormouse__V1__ExchangesReply *)reply;
+    bool goes_on = true;
+    for (size_t i = 0; goes_on && i < list->n_exchanges; i++) {
+        const Dormouse__V1__ExchangeInfo *each = list->exchanges[i];
+        dormouse_exchange_info info;
+        memset(&info, 0, sizeof(info));
+        info.name = dm_lent(each->name);
+        info.first = each->first;
+        info.head = each->head;
+        info.bytes = each->bytes;
+        info.epoch = each->epoch;
+        info.receivers = each->receivers;
+        info.subscribers = each->subscribers;
+        goes_on = callback(context, &info);
+    }
+    dormouse_arena_free(lent);
+    return DORMOUSE_OK;
+}
+
+dormouse_status dormouse_describe_server(dormouse *client, int timeout_ms,
+                                         dormouse_server_callback callback, void *context)
+{
+    if (client == NULL || callback == NULL)
+        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
+    Dormouse__V1__ServerRequest request = DORMOUSE__V1__SERVER_REQUEST__INIT;
+    const ProtobufCMessage *reply;
+    dormouse_status status =
+        dm_call_typed(client, DM_SERVER, &request.base, &dormouse__v1__server_reply__descriptor, false,
+                      timeout_ms, &reply);
+    if (status != DORMOUSE_OK)
+        return status;
+    dormouse_arena *lent = lend_arena(client);
+    if (lent == NULL)
+        return DORMOUSE_NO_MEMORY;
+    const Dormouse__V1__ServerReply *server = (const Dormouse__V1__ServerReply *)reply;
+    dormouse_server_info info;
+    memset(&info, 0, sizeof(info));
+    info.server = dm_lent(server->server);
+    info.incarnation = dm_lent(server->incarnation);
+    info.started_at = server->started_at;
+    info.published = server->published;
+    info.delivered = server->delivered;
+    info.connections = server->connections;
+    info.store_available = server->store_available != 0;
+    info.store_reason = dm_lent(server->store_reason);
+    callback(context, &info);
+    dormouse_arena_free(lent);
+    return DORMOUSE_OK;
+}

@@ -1,0 +1,83 @@
+# The C library and its tests; included by the Makefile. Everything is made in .build/c.
+
+CC ?= cc
+C_BUILD := .build/c
+C_VERSION := $(shell sed -n 's/^\#define DORMOUSE_VERSION "\(.*\)"/\1/p' Sources/CDormouse/include/dormouse.h)
+# Changes when a program that was linked against the old one would no longer run.
+C_ABI := 0
+C_LIBRARY := $(C_BUILD)/libdormouse.so.$(C_ABI)
+C_ARCHIVE := $(C_BUILD)/libdormouse.a
+C_SOURCES := $(sort $(wildcard Sources/CDormouse/*.c)) Sources/CWire/arena.c Sources/CWire/dormouse.pb-c.c
+C_HEADERS := $(wildcard Sources/CDormouse/*.h Sources/CDormouse/include/*.h Sources/CWire/include/*.h)
+C_OBJECTS := $(C_SOURCES:Sources/%.c=$(C_BUILD)/objects/%.o)
+C_SANITIZED := $(C_SOURCES:Sources/%.c=$(C_BUILD)/sanitized/%.o)
+C_TESTS := $(sort $(wildcard Tests/C/*_test.c))
+C_TEST_PROGRAMS := $(C_TESTS:Tests/C/%.c=$(C_BUILD)/tests/%)
+C_INCLUDES := -ISources/CDormouse/include -ISources/CDormouse -ISources/CWire/include
+C_PACKAGES = $(shell pkg-config --libs libprotobuf-c openssl)
+C_WARNINGS := -std=c99 -Wall -Wextra -Werror -pedantic
+C_FLAGS := $(C_WARNINGS) -O2 -g -fPIC -fvisibility=hidden -fno-strict-overflow $(C_INCLUDES)
+C_SANITIZE := $(C_WARNINGS) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+    -fno-sanitize-recover=all $(C_INCLUDES)
+
+$(C_BUILD)/objects/%.o: Sources/%.c $(C_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl) -c -o $@ $<
+
+$(C_BUILD)/sanitized/%.o: Sources/%.c $(C_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_SANITIZE) -c -o $@ $<
+
+$(C_LIBRARY): $(C_OBJECTS) scripts/libdormouse.map
+	@$(CC) -shared -Wl,-soname,libdormouse.so.$(C_ABI) -Wl,--version-script=scripts/libdormouse.map \
+	    -Wl,-z,defs -Wl,-z,relro -o $@ $(C_OBJECTS) $(C_PACKAGES)
+	@ln -sf libdormouse.so.$(C_ABI) $(C_BUILD)/libdormouse.so
+
+# One object, whose hidden symbols are made local: nothing of ours can collide with what a program has, not even
+# with its own code from the same .proto.
+$(C_ARCHIVE): $(C_OBJECTS)
+	@$(LD) -r -o $(C_BUILD)/libdormouse.o $(C_OBJECTS)
+	@objcopy --localize-hidden $(C_BUILD)/libdormouse.o
+	@rm -f $@ && $(AR) rcs $@ $(C_BUILD)/libdormouse.o
+
+$(C_BUILD)/dormouse.pc: Makefile scripts/clib.mk Sources/CDormouse/include/dormouse.h FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' \
+	    'protodir=$${prefix}/share/dormouse' '' 'Name: dormouse' \
+	    'Description: client library of Dormouse, named replayable event subscriptions' \
+	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl' \
+	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' >$@
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: build-c
+build-c: dependencies ## build the C library into .build/c
+	@$(MAKE) $(C_LIBRARY) $(C_ARCHIVE) $(C_BUILD)/dormouse.pc
+
+.PHONY: install-c
+install-c: build-c ## copy the C library, its header, dormouse.pc and the .proto to $(DESTDIR)$(PREFIX)
+	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(DESTDIR)$(PREFIX)/include' \
+	    '$(DESTDIR)$(PREFIX)/share/dormouse'
+	install -m 755 $(C_LIBRARY) '$(DESTDIR)$(PREFIX)/lib'
+	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so'
+	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(PREFIX)/lib'
+	install -m 644 $(C_BUILD)/dormouse.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	install -m 644 Sources/CDormouse/include/dormouse.h '$(DESTDIR)$(PREFIX)/include'
+	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
+
+$(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)
+	@mkdir -p $(@D)
+	@$(CC) $(C_SANITIZE) -o $@ $< $(C_SANITIZED) $(C_PACKAGES) -lpthread
+
+# The server is the one in .build/release, or in DORMOUSE_BIN_DIR.
+.PHONY: test-c
+test-c: dependencies-test build-c $(C_TEST_PROGRAMS) ## the C library under AddressSanitizer, with real and hostile servers
+	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} CC='$(CC)' $(STAGE) c Tests/C/run.sh $(C_BUILD)
+
+$(C_BUILD)/dormouse-c-bench: Benchmarks/C/bench.c $(C_ARCHIVE)
+	@$(CC) $(C_WARNINGS) -D_POSIX_C_SOURCE=200809L -O2 -g -ISources/CDormouse/include -o $@ $< $(C_ARCHIVE) $(C_PACKAGES)
+
+.PHONY: bench-c
+bench-c: build-c $(C_BUILD)/dormouse-c-bench ## build .build/c/dormouse-c-bench, which takes a URI and a number of events
+	@echo '$(C_BUILD)/dormouse-c-bench URI EVENTS'
