@@ -48,6 +48,8 @@ $(C_BUILD)/dormouse.pc: Makefile scripts/clib.mk Sources/CDormouse/include/dormo
 	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl' \
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' >$@
 
+.SECONDARY: $(C_SANITIZED) $(C_OBJECTS)
+
 .PHONY: FORCE
 FORCE:
 
@@ -68,7 +70,7 @@ install-c: build-c ## copy the C library, its header, dormouse.pc and the .proto
 
 $(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)
 	@mkdir -p $(@D)
-	@$(CC) $(C_SANITIZE) -o $@ $< $(C_SANITIZED) $(C_PACKAGES) -lpthread
+	@$(CC) $(C_SANITIZE) -D_DEFAULT_SOURCE -o $@ $< $(C_SANITIZED) $(C_PACKAGES) -lpthread
 
 # The server is the one in .build/release, or in DORMOUSE_BIN_DIR.
 .PHONY: test-c

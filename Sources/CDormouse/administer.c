@@ -49,7 +49,9 @@ dormouse_status dormouse_pause(dormouse *client, const char *exchange, const cha
 {
     if (client != NULL && until == 0)
         return dm_bad(client, "a pause until 0 is none; use dormouse_resume to end one");
-    return pause_until(client, exchange, name, until, reason, timeout_ms);
+    /* Times are signed for the server. */
+    uint64_t end = until > INT64_MAX ? (uint64_t)INT64_MAX : until;
+    return pause_until(client, exchange, name, end, reason, timeout_ms);
 }
 
 dormouse_status dormouse_resume(dormouse *client, const char *exchange, const char *name,

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Runs the C tests that were built, and checks what the libraries export and how the header compiles.
+#
+# usage: Tests/C/run.sh BUILD_FOLDER
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+build=$1
+export DORMOUSE_TEST_DIR
+DORMOUSE_TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dormouse-c.XXXXXX")
+trap 'rm -rf "$DORMOUSE_TEST_DIR"' EXIT
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+
+header=Sources/CDormouse/include/dormouse.h
+echo "header"
+printf '#include "dormouse.h"\n' >"$DORMOUSE_TEST_DIR/alone.c"
+for standard in c99 c11; do
+    "${CC:-cc}" -std=$standard -Wall -Wextra -Werror -pedantic -ISources/CDormouse/include \
+        -fsyntax-only "$DORMOUSE_TEST_DIR/alone.c"
+done
+c++ -x c++ -std=c++17 -Wall -Wextra -Werror -pedantic -ISources/CDormouse/include -fsyntax-only \
+    "$DORMOUSE_TEST_DIR/alone.c"
+
+echo "exported symbols"
+tr '\n' ' ' <"$header" | grep -oE 'DORMOUSE_API [^;(]*\bdormouse_[a-z_]+\(' |
+    grep -oE 'dormouse_[a-z_]+\($' | tr -d '(' | sort >"$DORMOUSE_TEST_DIR/declared"
+nm -D --defined-only "$build/libdormouse.so.0" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
+    sort >"$DORMOUSE_TEST_DIR/shared"
+nm -g --defined-only "$build/libdormouse.a" | awk 'NF == 3 { print $3 }' | sort >"$DORMOUSE_TEST_DIR/static"
+diff "$DORMOUSE_TEST_DIR/declared" "$DORMOUSE_TEST_DIR/shared"
+diff "$DORMOUSE_TEST_DIR/declared" "$DORMOUSE_TEST_DIR/static"
+
+for test in "$build"/tests/*_test; do
+    echo "$(basename "$test")"
+    timeout 300 "$test"
+done
+echo "all C tests passed"
