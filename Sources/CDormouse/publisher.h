@@ -89,7 +89,7 @@ struct dm_publisher {
 
 void dm_publisher_init(dormouse *client);
 void dm_publisher_free(dormouse *client);
-/* Queues the events for one of callback, waiter or nobody. WINDOW_FULL without room. */
+/* publisher_queue.c; the others are in publisher.c. Queues the events for one of callback, waiter or nobody. WINDOW_FULL without room. */
 dormouse_status dm_publisher_add(dormouse *client, const dormouse_event *events, size_t count,
                                  const struct dm_record *record);
 /* The waiter goes away; its outcome is told by the next flush. */
@@ -108,5 +108,11 @@ void dm_publisher_lost(dormouse *client, const struct dm_failure *failure);
 void dm_publisher_give_up(dormouse *client, const struct dm_failure *failure);
 /* Calls the callbacks that are due. */
 void dm_publisher_dispatch(dormouse *client);
+
+/* Between the two files. */
+bool dm_has_producer(const dormouse *client);
+void dm_group_free(struct dm_group *group);
+/* Its buffers may serve another one. */
+void dm_group_recycle(struct dm_publisher *publisher, struct dm_group *group);
 
 #endif

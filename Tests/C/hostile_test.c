@@ -1,0 +1,376 @@
+/*
+ * Servers that do not follow the protocol: bytes are written into the other end of a connection, and the library
+ * must answer with a status and a closed connection.
+ */
+#include "client.h"
+
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int listener = -1;
+static int port;
+
+static void listen_somewhere(void)
+{
+    struct sockaddr_in address = {0};
+    socklen_t size = sizeof(address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 8) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    port = ntohs(address.sin_port);
+}
+
+/* The server's end, and what the script has to send. */
+struct script {
+    dormouse *client;
+    int fd;
+    struct dm_buffer bytes;
+};
+
+static void add_frame(struct script *script, uint8_t type, uint16_t code, uint32_t stream,
+                      const void *bytes, size_t size)
+{
+    uint8_t header[DM_FRAME_HEADER_BYTES];
+    struct dm_frame frame = {(uint32_t)size, type, 0, code, stream};
+    dm_frame_write(header, &frame);
+    CHECK(dm_buffer_append(&script->bytes, header, sizeof(header)));
+    CHECK(dm_buffer_append(&script->bytes, bytes, size));
+}
+
+/* Until nothing has come for a while. */
+static void settle(dormouse *client)
+{
+    do {
+        dormouse_process(client);
+        struct pollfd one = {dormouse_fd(client), POLLIN, 0};
+        if (one.fd < 0 || poll(&one, 1, 20) <= 0)
+            break;
+    } while (dormouse_get_state(client) != DORMOUSE_FAILED);
+    dormouse_process(client);
+}
+
+static void send_bytes(struct script *script)
+{
+    size_t size = dm_buffer_size(&script->bytes);
+    for (size_t sent = 0; sent < size;) {
+        size_t end = sent;
+        /* The library takes bytes while we write, or a large script would block. */
+        ssize_t count = send(script->fd, script->bytes.bytes + sent, size - sent,
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count > 0)
+            end += (size_t)count;
+        else
+            dormouse_process(script->client);
+        if (script->client->stage == DM_STAGE_NONE)
+            break;
+        sent = end;
+    }
+    dm_buffer_clear(&script->bytes);
+    settle(script->client);
+}
+
+static void add_welcome(struct script *script)
+{
+    Dormouse__V1__Welcome welcome = DORMOUSE__V1__WELCOME__INIT;
+    struct dm_buffer payload = {0};
+    welcome.server = dm_binary("hostile/1");
+    welcome.incarnation = dm_binary("0123456789abcdef");
+    welcome.frame_bytes_max = 1 << 20;
+    welcome.heartbeat_ms = 20000;
+    CHECK(dm_message_append(&payload, &welcome.base));
+    add_frame(script, DM_RESPONSE, 0, 1, payload.bytes, dm_buffer_size(&payload));
+    dm_buffer_free(&payload);
+}
+
+static struct script begin(const char *options)
+{
+    struct script script = {dormouse_new(), -1, {0}};
+    char uri[200];
+    snprintf(uri, sizeof(uri), "dormouse://127.0.0.1:%d?reconnect=no%s", port, options);
+    CHECK_STATUS(script.client, dormouse_set_uri(script.client, uri), DORMOUSE_OK);
+    CHECK_STATUS(script.client, dormouse_connect(script.client, 0), DORMOUSE_TIMEOUT);
+    script.fd = accept(listener, NULL, NULL);
+    int on = 1;
+    CHECK(script.fd >= 0);
+    CHECK(setsockopt(script.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
+    /* Until the preface and the hello are out. */
+    while (script.client->stage != DM_STAGE_TALKING)
+        dormouse_process(script.client);
+    return script;
+}
+
+static struct script begin_open(const char *options)
+{
+    struct script script = begin(options);
+    add_welcome(&script);
+    send_bytes(&script);
+    CHECK(dormouse_get_state(script.client) == DORMOUSE_OPEN);
+    return script;
+}
+
+static void finish(struct script *script, dormouse_status expected)
+{
+    send_bytes(script);
+    CHECK(dormouse_get_state(script->client) == DORMOUSE_FAILED);
+    CHECK_STATUS(script->client, dormouse_process(script->client), expected);
+    CHECK(dormouse_error(script->client)[0] != 0 && dormouse_fd(script->client) == -1);
+    dormouse_free(script->client);
+    close(script->fd);
+    dm_buffer_free(&script->bytes);
+}
+
+static dormouse_subscription *subscribe(struct script *script, const char *name)
+{
+    dormouse_subscribe_options options = {0};
+    dormouse_subscription *subscription;
+    options.struct_size = sizeof(options);
+    options.name = name;
+    options.credit_events = 100;
+    CHECK_STATUS(script->client, dormouse_subscribe(script->client, &options, 0, &subscription), DORMOUSE_OK);
+    CHECK(subscription->stream > 0);
+    return subscription;
+}
+
+static void add_delivery(struct script *script, uint32_t stream, uint64_t after, uint64_t upto,
+                         size_t count, uint64_t first)
+{
+    struct dm_buffer payload = {0};
+    Dormouse__V1__Delivery delivery = DORMOUSE__V1__DELIVERY__INIT;
+    Dormouse__V1__Event event = DORMOUSE__V1__EVENT__INIT;
+    Dormouse__V1__Event events[256];
+    Dormouse__V1__Event *pointers[256];
+    delivery.after = after;
+    delivery.upto = upto;
+    delivery.head = upto;
+    delivery.n_events = count;
+    delivery.events = pointers;
+    for (size_t i = 0; i < count; i++) {
+        events[i] = event;
+        events[i].position = first + i;
+        events[i].key = dm_binary("a.b");
+        pointers[i] = &events[i];
+    }
+    CHECK(dm_message_append(&payload, &delivery.base));
+    add_frame(script, DM_DATA, 0, stream, payload.bytes, dm_buffer_size(&payload));
+    dm_buffer_free(&payload);
+}
+
+static void another_protocol_is_named(void)
+{
+    struct script script = begin("");
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    dm_buffer_append(&script.bytes, text, strlen(text));
+    finish(&script, DORMOUSE_PROTOCOL_ERROR);
+}
+
+static void a_refusal_is_told(void)
+{
+    struct script script = begin("");
+    Dormouse__V1__Failure failure = DORMOUSE__V1__FAILURE__INIT;
+    struct dm_buffer payload = {0};
+    failure.message = dm_binary("who\nare you");
+    CHECK(dm_message_append(&payload, &failure.base));
+    add_frame(&script, DM_RESPONSE, DORMOUSE_UNAUTHENTICATED, 1, payload.bytes, dm_buffer_size(&payload));
+    dm_buffer_free(&payload);
+    send_bytes(&script);
+    CHECK(strstr(dormouse_error(script.client), "who?are you") != NULL);
+    finish(&script, DORMOUSE_UNAUTHENTICATED);
+}
+
+static void a_length_that_lies_allocates_nothing(void)
+{
+    struct script script = begin_open("");
+    struct dm_frame frame = {0xffffffffu, DM_DATA, 0, 0, 2};
+    uint8_t header[DM_FRAME_HEADER_BYTES];
+    dm_frame_write(header, &frame);
+    dm_buffer_append(&script.bytes, header, sizeof(header));
+    finish(&script, DORMOUSE_PROTOCOL_ERROR);
+}
+
+static void wrong_frames_close_the_connection(void)
+{
+    static const struct {
+        uint8_t type;
+        uint32_t stream;
+        size_t size;
+    } wrong[] = {
+        {DM_DATA, 77, 0},    {DM_RESPONSE, 77, 0}, {DM_END, 77, 0}, {DM_REQUEST, 1, 0},
+        {DM_CANCEL, 1, 0},   {DM_PING, 0, 9},      {99, 0, 0},      {0, 0, 0},
+        {DM_RESPONSE, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct script script = begin_open("");
+        add_frame(&script, wrong[i].type, 0, wrong[i].stream, "123456789", wrong[i].size);
+        finish(&script, DORMOUSE_PROTOCOL_ERROR);
+    }
+    struct script script = begin_open("");
+    add_frame(&script, 0x81, 0, 5, "future", 6);
+    send_bytes(&script);
+    CHECK(dormouse_get_state(script.client) == DORMOUSE_OPEN);
+    add_frame(&script, DM_DATA, 0, 0, NULL, 0);
+    finish(&script, DORMOUSE_PROTOCOL_ERROR);
+}
+
+static void a_hole_is_an_error_of_its_subscription(void)
+{
+    struct script script = begin_open("");
+    dormouse_subscription *one = subscribe(&script, "one");
+    dormouse_subscription *two = subscribe(&script, "two");
+    const dormouse_event *event;
+    add_delivery(&script, one->stream, 10, 10, 0, 0);
+    add_delivery(&script, two->stream, 10, 10, 0, 0);
+    add_delivery(&script, one->stream, 10, 12, 2, 11);
+    add_delivery(&script, two->stream, 10, 12, 2, 11);
+    send_bytes(&script);
+    CHECK_STATUS(script.client, dormouse_next(one, &event, 0), DORMOUSE_OK);
+    CHECK(event->position == 11);
+    add_delivery(&script, one->stream, 13, 14, 1, 14);
+    send_bytes(&script);
+    CHECK_STATUS(script.client, dormouse_next(one, &event, 0), DORMOUSE_HOLE);
+    CHECK(dormouse_end_status(one) == DORMOUSE_HOLE && strstr(dormouse_end_error(one), "13") != NULL);
+    CHECK_STATUS(script.client, dormouse_next(two, &event, 0), DORMOUSE_OK);
+    CHECK_STATUS(script.client, dormouse_next(two, &event, 0), DORMOUSE_OK);
+    CHECK(dormouse_end_status(two) == DORMOUSE_OK && event->position == 12);
+    /* What still comes for the one that has ended is dropped. */
+    add_delivery(&script, 2, 14, 15, 1, 15);
+    send_bytes(&script);
+    CHECK(dormouse_get_state(script.client) == DORMOUSE_OPEN);
+    add_frame(&script, DM_PING, 0, 0, "x", 1);
+    add_frame(&script, DM_DATA, 0, two->stream, "\x09", 1);
+    finish(&script, DORMOUSE_PROTOCOL_ERROR);
+}
+
+static void events_out_of_order_are_refused(void)
+{
+    static const struct {
+        uint64_t upto;
+        uint64_t first;
+    } wrong[] = {{20, 10}, {20, 20}, {20, 0}, {9, 8}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct script script = begin_open("");
+        dormouse_subscription *subscription = subscribe(&script, "order");
+        const dormouse_event *event;
+        add_delivery(&script, subscription->stream, 10, 10, 0, 0);
+        add_delivery(&script, subscription->stream, 10, wrong[i].upto, 2, wrong[i].first);
+        send_bytes(&script);
+        CHECK_STATUS(script.client, dormouse_next(subscription, &event, 0), DORMOUSE_PROTOCOL_ERROR);
+        dormouse_free(script.client);
+        close(script.fd);
+        dm_buffer_free(&script.bytes);
+    }
+}
+
+static void more_than_the_credit_is_refused(void)
+{
+    struct script script = begin_open("");
+    dormouse_subscription *subscription = subscribe(&script, "credit");
+    uint32_t stream = subscription->stream;
+    add_delivery(&script, stream, 0, 0, 0, 0);
+    for (uint64_t i = 0; i < 100; i++)
+        add_delivery(&script, stream, i * 100, i * 100 + 100, 100, i * 100 + 1);
+    finish(&script, DORMOUSE_PROTOCOL_ERROR);
+}
+
+static void bookmarks_and_pings_without_end_take_no_memory(void)
+{
+    struct script script = begin_open("");
+    dormouse_subscription *subscription = subscribe(&script, "bookmarks");
+    add_delivery(&script, subscription->stream, 0, 0, 0, 0);
+    for (uint64_t i = 0; i < 20000; i++) {
+        add_delivery(&script, subscription->stream, i, i + 1, 0, 0);
+        add_frame(&script, DM_PING, 0, 0, "12345678", 8);
+    }
+    send_bytes(&script);
+    CHECK(subscription->oldest == NULL && dormouse_position(subscription) == 20000);
+    CHECK(dm_buffer_size(&script.client->session.out) < (2 << 20));
+    CHECK(script.client->session.in.capacity <= (2 << 20));
+    add_frame(&script, DM_GOAWAY, DORMOUSE_INVALID_ARGUMENT, 0, NULL, 0);
+    finish(&script, DORMOUSE_INVALID_ARGUMENT);
+}
+
+static void a_server_that_never_answers_is_a_timeout(void)
+{
+    struct script script = begin_open("&heartbeat_ms=100");
+    dormouse_event event = {0};
+    event.key = dormouse_text("a");
+    CHECK_STATUS(script.client, dormouse_create_exchange(script.client, "x", 50), DORMOUSE_TIMEOUT);
+    CHECK_STATUS(script.client, dormouse_publish(script.client, &event, 1, 50, NULL), DORMOUSE_TIMEOUT);
+    /* After the heartbeats, it is given up, and what was published is unknown. */
+    CHECK_STATUS(script.client, dormouse_flush(script.client, 5000), DORMOUSE_CONNECTION_LOST);
+    CHECK(strstr(dormouse_error(script.client), "said nothing") != NULL);
+    finish(&script, DORMOUSE_CONNECTION_LOST);
+}
+
+/* A connection's worth of good bytes, some of them changed, in pieces: any status will do. */
+static void any_bytes_at_any_split_are_survived(void)
+{
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 400; round++) {
+        struct script script = begin("&producer=p");
+        dormouse_subscription *subscription = NULL;
+        dormouse_subscribe_options options = {0};
+        dormouse_event event = {0};
+        options.struct_size = sizeof(options);
+        event.key = dormouse_text("a");
+        dormouse_publish_async(script.client, &event, 1, 0, NULL, NULL);
+        dormouse_subscribe(script.client, &options, 0, &subscription);
+        add_welcome(&script);
+        size_t safe = dm_buffer_size(&script.bytes);
+        for (uint32_t stream = 2; stream < 4; stream++) {
+            add_delivery(&script, stream, 5, 5, 0, 0);
+            add_delivery(&script, stream, 5, 9, 3, 6);
+        }
+        add_frame(&script, DM_RESPONSE, 0, 3, "\x09\x01\0\0\0\0\0\0\0", 9);
+        add_frame(&script, DM_RESPONSE, 0, 4, "\x09\x01\0\0\0\0\0\0\0", 9);
+        add_frame(&script, DM_END, 101, 2, "\x0a\x03why", 5);
+        add_frame(&script, DM_GOAWAY, 103, 0, "\x0a\x03why", 5);
+        size_t size = dm_buffer_size(&script.bytes);
+        if (round % 8 == 0)
+            safe = 0;
+        for (int flips = round % 4; flips > 0; flips--) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            script.bytes.bytes[safe + (random >> 33) % (size - safe)] = (uint8_t)(random >> 25);
+        }
+        for (size_t at = 0; at < size && script.client->stage != DM_STAGE_NONE;) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            size_t part = 1 + (size_t)(random >> 33) % 60;
+            part = part > size - at ? size - at : part;
+            send(script.fd, script.bytes.bytes + at, part, MSG_NOSIGNAL);
+            at += part;
+            dormouse_process(script.client);
+            const dormouse_event *got;
+            if (subscription != NULL)
+                while (dormouse_next(subscription, &got, 0) == DORMOUSE_OK)
+                    dormouse_acknowledge(subscription, got->position);
+        }
+        dormouse_free(script.client);
+        close(script.fd);
+        dm_buffer_free(&script.bytes);
+    }
+}
+
+int main(void)
+{
+    listen_somewhere();
+    TEST(another_protocol_is_named);
+    TEST(a_refusal_is_told);
+    TEST(a_length_that_lies_allocates_nothing);
+    TEST(wrong_frames_close_the_connection);
+    TEST(a_hole_is_an_error_of_its_subscription);
+    TEST(events_out_of_order_are_refused);
+    TEST(more_than_the_credit_is_refused);
+    TEST(bookmarks_and_pings_without_end_take_no_memory);
+    TEST(a_server_that_never_answers_is_a_timeout);
+    TEST(any_bytes_at_any_split_are_survived);
+    close(listener);
+    return 0;
+}
