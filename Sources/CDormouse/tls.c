@@ -201,9 +201,14 @@ enum dm_io dm_tls_handshake(struct dm_transport *transport)
     if (io == DM_IO_AGAIN)
         return io;
     long verified = SSL_get_verify_result(ssl);
-    dm_fail(&transport->failure, DORMOUSE_CANNOT_CONNECT, "the TLS handshake failed: %s",
-            verified != X509_V_OK ? X509_verify_cert_error_string(verified)
-                                  : "the other side does not speak TLS 1.3, or refused us");
+    struct dm_failure cause = transport->failure;
+    if (verified != X509_V_OK)
+        dm_fail(&transport->failure, DORMOUSE_CANNOT_CONNECT,
+                "the TLS handshake failed: the server's certificate is refused: %s; see ca_file and tls_name",
+                X509_verify_cert_error_string(verified));
+    else
+        dm_fail(&transport->failure, DORMOUSE_CANNOT_CONNECT,
+                "the TLS handshake failed; does the server speak TLS 1.3 there? %s", cause.text);
     return DM_IO_FAILED;
 }
 

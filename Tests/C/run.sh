@@ -29,6 +29,21 @@ nm -g --defined-only "$build/libdormouse.a" | awk 'NF == 3 { print $3 }' | sort 
 diff "$DORMOUSE_TEST_DIR/declared" "$DORMOUSE_TEST_DIR/shared"
 diff "$DORMOUSE_TEST_DIR/declared" "$DORMOUSE_TEST_DIR/static"
 
+# An authority, and what it certified for the server (localhost) and the client.
+make_certificates() {
+    cd "$DORMOUSE_TEST_DIR"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/CN=test authority' \
+        -keyout ca.key -out ca.pem
+    for name in server client; do
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$name" \
+            -keyout $name.key -out $name.csr
+        printf 'subjectAltName=DNS:localhost\n' >$name.ext
+        openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            -extfile $name.ext -out $name.pem
+    done
+}
+(make_certificates >"$DORMOUSE_TEST_DIR/openssl.log" 2>&1) || { cat "$DORMOUSE_TEST_DIR/openssl.log" >&2; exit 1; }
+
 for test in "$build"/tests/*_test; do
     echo "$(basename "$test")"
     timeout 300 "$test"
