@@ -33,14 +33,16 @@ static int bio_read(BIO *bio, char *bytes, int size)
 {
     size_t done = 0;
     const int *fd = BIO_get_data(bio);
-    return bio_result(bio, dm_socket_read(*fd, bytes, (size_t)size, &done), done, BIO_FLAGS_READ);
+    enum dm_io outcome = dm_socket_read(*fd, bytes, (size_t)size, &done);
+    return bio_result(bio, outcome, done, BIO_FLAGS_READ);
 }
 
 static int bio_write(BIO *bio, const char *bytes, int size)
 {
     size_t done = 0;
     const int *fd = BIO_get_data(bio);
-    return bio_result(bio, dm_socket_write(*fd, bytes, (size_t)size, &done), done, BIO_FLAGS_WRITE);
+    enum dm_io outcome = dm_socket_write(*fd, bytes, (size_t)size, &done);
+    return bio_result(bio, outcome, done, BIO_FLAGS_WRITE);
 }
 
 static long bio_control(BIO *bio, int command, long number, void *pointer)

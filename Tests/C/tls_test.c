@@ -2,7 +2,6 @@
 #include "dormouse.h"
 #include "server.h"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 static char folder[400];
@@ -71,8 +70,6 @@ static void run_proxy(int listener)
             SSL_set_fd(ssl, client);
             if (SSL_accept(ssl) == 1)
                 copy_both_ways(ssl, client, local_socket(server_port, 0));
-            else
-                ERR_print_errors_fp(stderr);
             _exit(0);
         }
         close(client);

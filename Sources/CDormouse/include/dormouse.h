@@ -133,7 +133,8 @@ DORMOUSE_API dormouse_status dormouse_set(dormouse *client, const char *option, 
 
 /*
  * Connects and waits until the server has said welcome. With timeout 0 it begins, and returns
- * DORMOUSE_TIMEOUT unless it is ready; dormouse_process goes on. After DORMOUSE_TIMEOUT it keeps trying.
+ * DORMOUSE_TIMEOUT unless it is ready; dormouse_process goes on. When the time is over, the result is why the last
+ * attempt failed, or DORMOUSE_TIMEOUT; it keeps trying as long as the state is not DORMOUSE_FAILED.
  */
 DORMOUSE_API dormouse_status dormouse_connect(dormouse *client, int timeout_ms);
 /*
