@@ -50,6 +50,9 @@ let package = Package(
             name: "Daemon",
             dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store"],
             swiftSettings: strict),
+        .target(
+            name: "DormouseClient", dependencies: ["Channels", "CDormouse"],
+            swiftSettings: strict),
         .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(
             name: "CommandLine", dependencies: ["Core", "Wire", "PlainClient"],
@@ -82,7 +85,8 @@ let package = Package(
             name: "CommandLineTests",
             dependencies: ["Core", "Wire", "PlainClient", "CommandLine"], swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["Core", "Wire", "PlainClient"],
+            name: "IntegrationTests",
+            dependencies: ["Core", "Wire", "PlainClient", "DormouseClient"],
             swiftSettings: strict),
     ]
 )

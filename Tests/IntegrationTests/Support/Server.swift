@@ -79,10 +79,13 @@ final class Server {
     }
 
     /// Where it listens.
-    func address() throws -> Address {
+    func address() throws -> Address { try Address(self.uri()) }
+
+    func uri() throws -> String {
         for line in self.child.output.split(separator: "\n") {
             guard let range = line.range(of: "listening on ") else { continue }
-            return try Address(String(line[range.upperBound...]))
+            let place = String(line[range.upperBound...])
+            return place.hasPrefix("unix:") ? place : "dormouse://\(place)"
         }
         throw Problem("the server did not say where it listens: \(self.child.output)")
     }
