@@ -65,7 +65,8 @@ install-c: build-c ## copy the C library, its header, dormouse.pc and the .proto
 	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so'
 	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(PREFIX)/lib'
 	install -m 644 $(C_BUILD)/dormouse.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
-	install -m 644 Sources/CDormouse/include/dormouse.h '$(DESTDIR)$(PREFIX)/include'
+	install -m 644 Sources/CDormouse/include/dormouse.h Sources/CDormouse/include/dormouse_service.h \
+	    '$(DESTDIR)$(PREFIX)/include'
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
 
 $(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)

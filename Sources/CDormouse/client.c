@@ -1,4 +1,4 @@
-#include "client.h"
+#include "service.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,11 +37,12 @@ void dormouse_free(dormouse *client)
         client->subscriptions = next;
     }
     dm_publisher_free(client);
+    client->state = DORMOUSE_ENDED;
+    dm_service_free(client);
     dm_calls_free(client);
     dm_connection_forget(client);
     dm_session_free(&client->session);
     dormouse_arena_free(client->arena);
-    free(client->service);
     dm_options_free(&client->options);
     free(client);
 }
@@ -175,6 +176,7 @@ dormouse_status dormouse_close(dormouse *client, int timeout_ms)
     dm_publisher_lost(client, &closed);
     dm_publisher_give_up(client, &closed);
     dm_calls_lost(client, &closed, true);
+    dm_service_lost(client, &closed, true);
     dm_dispatch(client);
     return status;
 }

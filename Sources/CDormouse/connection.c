@@ -1,4 +1,4 @@
-#include "client.h"
+#include "service.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -59,6 +59,7 @@ static void give_up(dormouse *client)
     dm_connection_forget(client);
     dm_publisher_give_up(client, &client->failure);
     dm_calls_lost(client, &client->failure, true);
+    dm_service_lost(client, &client->failure, true);
     for (dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
         dm_subscription_end(each, &client->failure);
 }
@@ -113,6 +114,7 @@ void dm_connection_lost(dormouse *client, const struct dm_failure *failure, int6
     dm_session_close(&client->session, reason.status, reason.text);
     dm_publisher_lost(client, &reason);
     dm_calls_lost(client, &reason, false);
+    dm_service_lost(client, &reason, false);
     for (dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next) {
         /* What comes from one that does not follow the protocol is not trusted a second time. */
         if (reason.status == DORMOUSE_PROTOCOL_ERROR)

@@ -211,7 +211,8 @@ static dormouse_status answered(struct dm_session *session, const struct dm_fram
         return broken(session, "it answered a request that was not sent");
     }
     struct dm_request request = *found;
-    if (request.kind == DM_KIND_SUBSCRIBE && frame->type == DM_RESPONSE)
+    bool is_stream = request.kind == DM_KIND_SUBSCRIBE || request.kind == DM_KIND_STREAM;
+    if (is_stream && frame->type == DM_RESPONSE)
         return broken(session, "it answered a subscribe with a RESPONSE");
     dm_table_remove(&session->requests, frame->stream);
     switch (request.kind) {
@@ -228,6 +229,7 @@ static dormouse_status answered(struct dm_session *session, const struct dm_fram
             return broken(session, "it answered Hello with an END");
         return welcomed(session, bytes, frame->length);
     case DM_KIND_SUBSCRIBE:
+    case DM_KIND_STREAM:
         if (!has_failed)
             dm_fail(&failure, DORMOUSE_OK, "the server ended the stream");
         session->owner->ended(session->context, &request, &failure);
@@ -252,7 +254,8 @@ static dormouse_status delivered(struct dm_session *session, const struct dm_fra
     const struct dm_request *request = dm_table_find(&session->requests, frame->stream);
     if (request != NULL && request->kind == DM_KIND_ABANDONED)
         return DORMOUSE_OK;
-    if (request == NULL || request->kind != DM_KIND_SUBSCRIBE)
+    if (request == NULL
+        || (request->kind != DM_KIND_SUBSCRIBE && request->kind != DM_KIND_STREAM))
         return broken(session, "it sent a delivery on a stream that is no subscription");
     dormouse_status status =
         session->owner->delivered(session->context, request, bytes, frame->length);

@@ -12,6 +12,7 @@ enum dm_kind {
     DM_KIND_PUBLISH,   /* owner: struct dm_group */
     DM_KIND_PRODUCER,  /* the publisher's own question */
     DM_KIND_SUBSCRIBE, /* owner: dormouse_subscription */
+    DM_KIND_STREAM,    /* owner: a Subscribe of dormouse_service */
     DM_KIND_ABANDONED  /* nobody waits any more; whatever comes is dropped */
 };
 

@@ -1,4 +1,4 @@
-#include "client.h"
+#include "service.h"
 
 #include <poll.h>
 
@@ -37,14 +37,20 @@ static dormouse_status delivered(void *context, const struct dm_request *request
                                  const uint8_t *bytes, size_t size)
 {
     dormouse *client = context;
-    return dm_subscription_delivered(request->owner, bytes, size, &client->session.failure);
+    struct dm_failure *failure = &client->session.failure;
+    return request->kind == DM_KIND_STREAM
+        ? dm_service_delivered(request->owner, bytes, size, failure)
+        : dm_subscription_delivered(request->owner, bytes, size, failure);
 }
 
 static void ended(void *context, const struct dm_request *request,
                   const struct dm_failure *failure)
 {
     (void)context;
-    dm_subscription_ended(request->owner, failure);
+    if (request->kind == DM_KIND_STREAM)
+        dm_service_ended(request->owner, failure);
+    else
+        dm_subscription_ended(request->owner, failure);
 }
 
 const struct dm_session_owner dm_session_owner_client = {opened, answered, delivered, ended};
@@ -116,7 +122,8 @@ static bool wants_to_send(const dormouse *client)
 {
     if (!dm_is_open(client))
         return false;
-    if (dm_calls_want_to_send(client) || dm_publisher_wants_to_send(client))
+    if (dm_calls_want_to_send(client) || dm_publisher_wants_to_send(client)
+        || dm_service_wants_to_send(client))
         return true;
     for (const dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
         if (dm_subscription_wants_to_send(each, client->worked_at))
@@ -129,6 +136,7 @@ static void pump(dormouse *client, int64_t now)
     if (!dm_is_open(client))
         return;
     dm_calls_pump(client);
+    dm_service_pump(client);
     for (dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
         dm_subscription_pump(each, now);
     dm_publisher_pump(client, now);
@@ -191,6 +199,7 @@ void dm_dispatch(dormouse *client)
         return;
     client->is_dispatching = true;
     dm_calls_dispatch(client);
+    dm_service_dispatch(client);
     dm_publisher_dispatch(client);
     for (dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
         dm_subscription_dispatch(each);
@@ -280,7 +289,7 @@ static bool has_callbacks_due(const dormouse *client)
 {
     if (client->is_dispatching)
         return false;
-    if (client->publisher.told != NULL || client->completed != NULL)
+    if (client->publisher.told != NULL || client->completed != NULL || dm_service_has_due(client))
         return true;
     for (const dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
         if ((each->on_events != NULL && each->oldest != NULL)
@@ -310,4 +319,28 @@ dormouse_status dormouse_process(dormouse *client)
     dm_work(client, dm_now());
     dm_dispatch(client);
     return client->state == DORMOUSE_IDLE ? DORMOUSE_OK : dm_check_running(client);
+}
+
+static bool is_true(dormouse *client, void *context)
+{
+    (void)client;
+    return *(const bool *)context;
+}
+
+dormouse_status dormouse_wait_for(dormouse *client, const bool *flag, int timeout_ms)
+{
+    if (client == NULL)
+        return DORMOUSE_BAD_ARGUMENT;
+    if (flag == NULL)
+        return dm_bad(client, "the flag to wait for is NULL");
+    dormouse_status status = dm_check_running(client);
+    if (status != DORMOUSE_OK)
+        return status;
+    union {
+        const bool *flag;
+        void *context;
+    } unconst = {flag};
+    status = dm_wait(client, is_true, unconst.context, dm_deadline(dm_now(), timeout_ms));
+    return status == DORMOUSE_TIMEOUT ? dm_timed_out(client, "what is waited for did not happen")
+                                      : status;
 }

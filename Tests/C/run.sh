@@ -10,9 +10,9 @@ DORMOUSE_TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dormouse-c.XXXXXX")
 trap 'rm -rf "$DORMOUSE_TEST_DIR"' EXIT
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 
-header=Sources/CDormouse/include/dormouse.h
-echo "header"
-printf '#include "dormouse.h"\n' >"$DORMOUSE_TEST_DIR/alone.c"
+headers=Sources/CDormouse/include/dormouse*.h
+echo "headers"
+printf '#include "dormouse.h"\n#include "dormouse_service.h"\n' >"$DORMOUSE_TEST_DIR/alone.c"
 for standard in c99 c11; do
     "${CC:-cc}" -std=$standard -Wall -Wextra -Werror -pedantic -ISources/CDormouse/include \
         -fsyntax-only "$DORMOUSE_TEST_DIR/alone.c"
@@ -21,7 +21,7 @@ c++ -x c++ -std=c++17 -Wall -Wextra -Werror -pedantic -ISources/CDormouse/includ
     "$DORMOUSE_TEST_DIR/alone.c"
 
 echo "exported symbols"
-tr '\n' ' ' <"$header" | grep -oE 'DORMOUSE_API [^;(]*\bdormouse_[a-z_]+\(' |
+cat $headers | tr '\n' ' ' | grep -oE 'DORMOUSE_API [^;(]*\bdormouse_[a-z_]+\(' |
     grep -oE 'dormouse_[a-z_]+\($' | tr -d '(' | sort >"$DORMOUSE_TEST_DIR/declared"
 nm -D --defined-only "$build/libdormouse.so.0" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
     sort >"$DORMOUSE_TEST_DIR/shared"

@@ -179,6 +179,8 @@ DORMOUSE_API int dormouse_next_timeout(const dormouse *client);
  * connecting again; the failure when the handle has given up.
  */
 DORMOUSE_API dormouse_status dormouse_process(dormouse *client);
+/* Processes and waits until a callback has set `*flag`; for programs without a loop of their own. */
+DORMOUSE_API dormouse_status dormouse_wait_for(dormouse *client, const bool *flag, int timeout_ms);
 
 /* ---- events ---- */
 
