@@ -43,7 +43,7 @@ build: dependencies toolchain ## build the programs dormoused and dormouse (rele
 	@$(SWIFT) build $(RELEASE) --product dormouse
 
 .PHONY: install
-install: ## copy what `make build` built to $(DESTDIR)$(PREFIX)
+install: install-c ## copy what `make build` built, and the C library, to $(DESTDIR)$(PREFIX)
 	@test -x $(BIN)/dormoused -a -x $(BIN)/dormouse || { echo 'Nothing to install yet: run "make build" first.' >&2; exit 66; }
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/dormouse'
 	install -m 755 $(BIN)/dormoused $(BIN)/dormouse '$(DESTDIR)$(PREFIX)/bin'
@@ -61,7 +61,7 @@ clean: ## remove everything that was built; the data in ./.dormouse stays
 # ---- tests -----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-unit test-simulation test-integration test-c test-thread test-address ## install what is missing, run all tests
+test: test-unit test-simulation test-integration test-c test-examples test-thread test-address ## install what is missing, run all tests
 
 .PHONY: test-unit
 test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine

@@ -78,6 +78,10 @@ $(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)
 test-c: dependencies-test build-c $(C_TEST_PROGRAMS) ## the C library under AddressSanitizer, with real and hostile servers
 	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} CC='$(CC)' $(STAGE) c Tests/C/run.sh $(C_BUILD)
 
+.PHONY: test-examples
+test-examples: dependencies-test build-c ## the C examples, built as a user would from an installed library, with a real server
+	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} CC='$(CC)' $(STAGE) examples Tests/C/examples.sh $(C_BUILD)
+
 $(C_BUILD)/dormouse-c-bench: Benchmarks/C/bench.c $(C_ARCHIVE)
 	@$(CC) $(C_WARNINGS) -D_POSIX_C_SOURCE=200809L -O2 -g -ISources/CDormouse/include -o $@ $< $(C_ARCHIVE) $(C_PACKAGES)
 
