@@ -88,3 +88,19 @@ $(C_BUILD)/dormouse-c-bench: Benchmarks/C/bench.c $(C_ARCHIVE)
 .PHONY: bench-c
 bench-c: build-c $(C_BUILD)/dormouse-c-bench ## build .build/c/dormouse-c-bench, which takes a URI and a number of events
 	@echo '$(C_BUILD)/dormouse-c-bench URI EVENTS'
+
+# The toolchain's clang has libFuzzer. A protobuf-c closure is called as another function type than it is, by design.
+FUZZ_CC = $(dir $(SWIFT))clang
+FUZZ_TARGETS := $(patsubst Tests/Fuzz/%_fuzz.c,%,$(wildcard Tests/Fuzz/*_fuzz.c))
+FUZZ_FLAGS := -std=c99 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
+    -fno-sanitize=function -fno-sanitize-recover=all -fuse-ld=lld -D_DEFAULT_SOURCE $(C_INCLUDES)
+# For each target.
+FUZZ_SECONDS ?= 10
+
+$(C_BUILD)/fuzz/%: Tests/Fuzz/%_fuzz.c $(C_SOURCES) $(C_HEADERS)
+	@mkdir -p $(@D)
+	@$(FUZZ_CC) $(FUZZ_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl) -o $@ $< $(C_SOURCES) $(C_PACKAGES)
+
+.PHONY: test-fuzz
+test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) ## fuzz the C library, FUZZ_SECONDS for each target
+	@$(STAGE) fuzz Tests/Fuzz/run.sh $(C_BUILD) $(FUZZ_SECONDS) $(FUZZ_TARGETS)
