@@ -61,7 +61,7 @@ clean: ## remove everything that was built; the data in ./.dormouse stays
 # ---- tests -----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-unit test-simulation test-integration test-c test-examples test-fuzz test-thread test-address ## install what is missing, run all tests
+test: test-unit test-simulation test-integration test-c test-examples test-valgrind test-fuzz test-thread test-address ## install what is missing, run all tests
 
 .PHONY: test-unit
 test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine

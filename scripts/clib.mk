@@ -82,6 +82,14 @@ test-c: dependencies-test build-c $(C_TEST_PROGRAMS) ## the C library under Addr
 test-examples: dependencies-test build-c ## the C examples, built as a user would from an installed library, with a real server
 	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} CC='$(CC)' $(STAGE) examples Tests/C/examples.sh $(C_BUILD)
 
+$(C_BUILD)/plain/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_OBJECTS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_WARNINGS) -O1 -g -D_DEFAULT_SOURCE $(C_INCLUDES) -o $@ $< $(C_OBJECTS) $(C_PACKAGES) -lpthread
+
+.PHONY: test-valgrind
+test-valgrind: dependencies-test build-c $(C_BUILD)/plain/live_test $(C_BUILD)/plain/service_test ## the C library in valgrind, with a real server
+	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} $(STAGE) valgrind Tests/C/valgrind.sh $(C_BUILD)
+
 $(C_BUILD)/dormouse-c-bench: Benchmarks/C/bench.c $(C_ARCHIVE)
 	@$(CC) $(C_WARNINGS) -D_POSIX_C_SOURCE=200809L -O2 -g -ISources/CDormouse/include -o $@ $< $(C_ARCHIVE) $(C_PACKAGES)
 
@@ -104,3 +112,7 @@ $(C_BUILD)/fuzz/%: Tests/Fuzz/%_fuzz.c $(C_SOURCES) $(C_HEADERS)
 .PHONY: test-fuzz
 test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) ## fuzz the C library, FUZZ_SECONDS for each target
 	@$(STAGE) fuzz Tests/Fuzz/run.sh $(C_BUILD) $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+.PHONY: instructions-c
+instructions-c: dependencies-test build-c $(C_BUILD)/dormouse-c-bench ## instructions of the C library for an event, by callgrind
+	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} Benchmarks/C/instructions.sh $(C_BUILD)

@@ -4,7 +4,7 @@
 #
 # usage: scripts/install-dependencies.sh [test]
 #
-# With `test`, also what only the tests need (today: nothing beyond the tools to build and run).
+# With `test`, also what only the tests need: openssl for certificates, valgrind.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
 
@@ -63,6 +63,11 @@ for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compile
     build-essential; do
     is_installed "$package" || missing+=("$package")
 done
+if [ "${1:-}" = test ]; then
+    for package in openssl valgrind; do
+        is_installed "$package" || missing+=("$package")
+    done
+fi
 # These may come under another package's name.
 command -v pkg-config >/dev/null || missing+=(pkg-config)
 command -v git >/dev/null || missing+=(git)
