@@ -73,6 +73,8 @@ $(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)
 	@mkdir -p $(@D)
 	@$(CC) $(C_SANITIZE) -D_DEFAULT_SOURCE -o $@ $< $(C_SANITIZED) $(C_PACKAGES) -lpthread
 
+$(C_BUILD)/tests/memory_test: C_SANITIZE += -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+
 # The server is the one in .build/release, or in DORMOUSE_BIN_DIR.
 .PHONY: test-c
 test-c: dependencies-test build-c $(C_TEST_PROGRAMS) ## the C library under AddressSanitizer, with real and hostile servers
