@@ -50,9 +50,10 @@ install: install-c ## copy what `make build` built, and the C library, to $(DEST
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
 
 .PHONY: bench
-bench: build ## build and run the benchmarks; ARGS are passed on
+bench: build ## measure beside other systems, which it installs; QUICK=1 takes 3 minutes, ARGS are passed on
 	@$(SWIFT) build $(RELEASE) --product dormouse-bench
-	@DORMOUSE_BIN_DIR=$(BIN) Benchmarks/run.sh $(ARGS)
+	@Benchmarks/peers.sh
+	@DORMOUSE_BIN_DIR=$(BIN) Benchmarks/run.sh $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: clean
 clean: ## remove everything that was built; the data in ./.dormouse stays

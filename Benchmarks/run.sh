@@ -1,41 +1,43 @@
 #!/usr/bin/env bash
-# Starts a server on a private Postgres in a folder of its own, measures, and removes both again.
+# Runs the benchmark: dormoused beside other systems and beside plain libpq. What each measure is, and what the
+# settings are, is in docs/performance.md.
 #
-# usage: Benchmarks/run.sh [ARGUMENTS OF dormouse-bench]
+# usage: Benchmarks/run.sh [--quick] [--only P1,P2…] [--rounds N] [--events N] [--large N] [--port N]
 #
-# 1. publish, and replay from the tail, beside plain libpq on the same Postgres, alternating;
-# 2. the server is started again, so that its tail is empty, and the same events are replayed from the log.
+# The other systems come from Benchmarks/peers.sh; what is not there is skipped, and the report says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=${DORMOUSE_BIN_DIR:-.build/release}
-port=${DORMOUSE_BENCH_PORT:-36730}
-data=$(mktemp -d "${TMPDIR:-/tmp}/dormouse-bench.XXXXXX")
-chmod 755 "$data"
-server=
+folder=$(mktemp -d "${TMPDIR:-/tmp}/dormouse-bench.XXXXXX")
+chmod 755 "$folder"
 
-stop() {
-    [ -z "$server" ] || { kill "$server" && wait "$server" || true; }
-    server=
-}
-trap 'stop; rm -rf "$data"' EXIT
-
-start() {
-    "$bin/dormoused" --data "$data/data" --listen "127.0.0.1:$port" >"$data/out" 2>"$data/err" &
-    server=$!
-    for _ in $(seq 600); do
-        grep -q '^listening on' "$data/out" && return
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.1
+# What a run that was broken off has left behind. Each program has a process group of its own.
+clean() {
+    local file
+    for file in $(find "$folder" -name '*.pid' ! -name postmaster.pid ! -path '*/rabbitmq/*' 2>/dev/null); do
+        kill -- "-$(cat "$file")" 2>/dev/null || true
     done
-    cat "$data/out" "$data/err" >&2
-    exit 69
+    # RabbitMQ leaves its port mapper, which is ours since its port is.
+    [ ! -d "$folder/rabbitmq" ] || epmd -port "$(cat "$folder/epmd-port")" -kill >/dev/null 2>&1 || true
+    sleep 1
+    rm -rf "$folder"
 }
+trap clean EXIT
+trap 'exit 130' INT TERM
 
-start
-socket=$(sed -n "s/.*psql -h '\([^']*\)'.*/\1/p" "$data/out")
-"$bin/dormouse-bench" --postgres "host=$socket user=dormouse dbname=dormouse" --port "$port" "$@"
-stop
-start
-echo 'after a restart, so from the log:'
-"$bin/dormouse-bench" --only replay --postgres "host=$socket user=dormouse dbname=dormouse" --port "$port" "$@"
+# Ten thousand connections, on both sides.
+ulimit -n "$(ulimit -Hn)"
+mkdir -p Benchmarks/results
+find_program() { command -v "$1" 2>/dev/null || true; }
+
+peers=$PWD/.build/peers
+nats=
+[ ! -x "$peers/nats-server" ] || nats=$peers/nats-server
+rabbitmq=
+[ ! -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || rabbitmq=/usr/lib/rabbitmq/bin/rabbitmq-server
+pgq=
+for control in /usr/share/postgresql/*/extension/pgq.control; do [ ! -e "$control" ] || pgq=yes; done
+
+"$bin/dormouse-bench" --server "$bin/dormoused" --folder "$folder" --results Benchmarks/results \
+    --nats "$nats" --redis "$(find_program redis-server)" --rabbitmq "$rabbitmq" --pgq "$pgq" "$@"

@@ -1,106 +1,99 @@
-import CLibPQ
 import Core
 
-/// The same Postgres, used as directly as possible: what no server in front of it can beat by much.
-final class Ceiling {
+/// The same Postgres without a server in front of it: what none can beat by much. Chunks of a thousand events,
+/// a row and a commit each.
+final class Ceiling: System {
     private static let eventsPerChunk = 1_000
-    private static let chunkBytes = 140_000
+    private static let eventBytes = 140
+    /// As `storage` does it: the head moves if it is the expected one, and only then is a chunk stored.
+    private static let append = """
+        WITH moved AS (
+            UPDATE bench_head SET head = $2::bigint WHERE id = 1 AND head = $1::bigint RETURNING id),
+        stored AS (INSERT INTO bench_chunk SELECT $2::bigint, $3::bytea FROM moved)
+        SELECT id FROM moved
+        """
 
-    private let connection: OpaquePointer
-    private var next = 1
+    private let server: Dormouse
+    let settings: String
+    let name = "libpq"
 
-    init(conninfo: String) throws(Failure) {
-        guard let connection = PQconnectdb(conninfo), PQstatus(connection) == CONNECTION_OK else {
-            throw Failure(.unavailable, "cannot connect to Postgres; give --postgres CONNINFO")
+    init(_ server: Dormouse) throws(Failure) {
+        self.server = server
+        let postgres = try Postgres(server.conninfo)
+        let version = try postgres.value("show server_version")
+        let commit = try postgres.value("show synchronous_commit")
+        let fsync = try postgres.value("show fsync")
+        self.settings =
+            "plain libpq on Postgres \(version), synchronous_commit=\(commit), fsync=\(fsync), a row per "
+            + "140 kB, two statements under way"
+    }
+
+    func run(_ job: Job) throws(Failure) -> Double? {
+        let postgres = try Postgres(self.server.conninfo)
+        switch job {
+        case .publish(let load):
+            if load.batch == 1 { return nil }
+            return try self.write(load.events, postgres)
+        case .replay(let events): return try self.read(events, postgres)
+        case .filteredReplay, .fanOut: return nil
         }
-        self.connection = connection
-        try self.execute(
-            "drop table if exists bench_chunk; create table bench_chunk (position bigint primary key, data bytea not null);"
-                + "alter table bench_chunk alter column data set storage external")
     }
 
-    deinit {
-        PQclear(PQexec(self.connection, "drop table if exists bench_chunk"))
-        PQfinish(self.connection)
+    private func makeTables(_ postgres: Postgres) throws(Failure) {
+        try postgres.execute(
+            """
+            DROP TABLE IF EXISTS bench_chunk, bench_head;
+            CREATE TABLE bench_head (id int PRIMARY KEY, head bigint) WITH (fillfactor = 20);
+            INSERT INTO bench_head VALUES (1, 0);
+            CREATE TABLE bench_chunk (position bigint PRIMARY KEY, data bytea NOT NULL);
+            ALTER TABLE bench_chunk ALTER COLUMN data SET STORAGE EXTERNAL
+            """)
     }
 
-    var version: String { self.value("show server_version") }
-    var durability: String {
-        "synchronous_commit=\(self.value("show synchronous_commit")), fsync=\(self.value("show fsync"))"
-    }
-
-    /// Events per second: a prepared insert and a commit per chunk, one at a time.
-    func write(_ settings: Settings) throws(Failure) -> Double {
-        let chunks = max(1, settings.events / Self.eventsPerChunk)
-        let data = (0..<Self.chunkBytes).map { _ in UInt8.random(in: 0...255) }
+    private func write(_ events: Int, _ postgres: Postgres) throws(Failure) -> Double {
+        try self.makeTables(postgres)
+        try postgres.prepare("put", "INSERT INTO bench_chunk VALUES ($1, $2)")
+        let data = randomBytes(Self.eventsPerChunk * Self.eventBytes)
+        let chunks = max(1, events / Self.eventsPerChunk)
         let begin = seconds()
-        for _ in 0..<chunks {
-            try self.insert(self.next, data)
-            self.next += 1
+        for chunk in 0..<chunks {
+            try postgres.send("put", [[UInt8](bigint: chunk), data])
+            if chunk > 0 { try postgres.receive() }
         }
+        try postgres.receive()
         return Double(chunks * Self.eventsPerChunk) / (seconds() - begin)
     }
 
-    /// Events per second: pages of eight rows by key.
-    func read() throws(Failure) -> Double {
+    private func read(_ events: Int, _ postgres: Postgres) throws(Failure) -> Double {
+        try postgres.prepare(
+            "get",
+            "SELECT position, data FROM bench_chunk WHERE position >= $1 ORDER BY position LIMIT 8")
         let begin = seconds()
         var position = 0
         while true {
-            let result = self.select(after: position)
-            defer { PQclear(result) }
-            guard PQresultStatus(result) == PGRES_TUPLES_OK else {
-                throw Failure(.internal, "cannot read bench_chunk")
-            }
-            let rows = Int(PQntuples(result))
+            try postgres.send("get", [[UInt8](bigint: position)])
+            let rows = try postgres.receive()
             if rows == 0 { break }
             position += rows
         }
         return Double(position * Self.eventsPerChunk) / (seconds() - begin)
     }
 
-    private func insert(_ position: Int, _ data: [UInt8]) throws(Failure) {
-        let number = withUnsafeBytes(of: Int64(position).bigEndian) { Array($0) }
-        let ok = number.withUnsafeBytes { number in
-            data.withUnsafeBytes { data in
-                let values = [number.baseAddress, data.baseAddress].map {
-                    $0?.assumingMemoryBound(to: CChar.self)
-                }
-                let result = PQexecParams(
-                    self.connection, "insert into bench_chunk values ($1, $2)", 2, [20, 17], values,
-                    [Int32(number.count), Int32(data.count)], [1, 1], 1)
-                defer { PQclear(result) }
-                return PQresultStatus(result) == PGRES_COMMAND_OK
+    /// Milliseconds of the bare append statement with one event, one after the other.
+    func appends(_ count: Int) throws(Failure) -> [Double] {
+        let postgres = try Postgres(self.server.conninfo)
+        try self.makeTables(postgres)
+        try postgres.prepare("append", Self.append)
+        let data = randomBytes(Self.eventBytes)
+        var times: [Double] = []
+        for head in 0..<count {
+            let begin = seconds()
+            try postgres.send("append", [[UInt8](bigint: head), [UInt8](bigint: head + 1), data])
+            guard try postgres.receive() == 1 else {
+                throw Failure(.internal, "the bare append moved nothing")
             }
+            times.append((seconds() - begin) * 1_000)
         }
-        guard ok else { throw Failure(.internal, "cannot write bench_chunk") }
-    }
-
-    private func select(after position: Int) -> OpaquePointer? {
-        let number = withUnsafeBytes(of: Int64(position).bigEndian) { Array($0) }
-        return number.withUnsafeBytes { number in
-            PQexecParams(
-                self.connection,
-                "select position, data from bench_chunk where position > $1 order by position limit 8",
-                1, [20],
-                [number.baseAddress?.assumingMemoryBound(to: CChar.self)], [Int32(number.count)],
-                [1], 1)
-        }
-    }
-
-    private func execute(_ sql: String) throws(Failure) {
-        let result = PQexec(self.connection, sql)
-        defer { PQclear(result) }
-        guard PQresultStatus(result) == PGRES_COMMAND_OK else {
-            throw Failure(
-                .internal, "cannot prepare bench_chunk",
-                underlying: String(cString: PQresultErrorMessage(result)))
-        }
-    }
-
-    private func value(_ sql: String) -> String {
-        let result = PQexec(self.connection, sql)
-        defer { PQclear(result) }
-        guard PQntuples(result) > 0, let text = PQgetvalue(result, 0, 0) else { return "?" }
-        return String(cString: text)
+        return times
     }
 }

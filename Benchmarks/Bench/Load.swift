@@ -1,122 +1,104 @@
 import Core
-import Wire
 
-/// Publishes pre-encoded requests with a window, and counts replies.
-struct Publisher {
-    private let settings: Settings
+/// What is published, and how much of it may be under way.
+struct Load {
+    var events: Int
+    var batch: Int
+    /// Events without an answer at one time.
+    var window: Int
+    var payloadBytes = 100
 
-    init(_ settings: Settings) {
-        self.settings = settings
-    }
-
-    /// Events per second, all of them acknowledged.
-    func run() throws(Failure) -> Double {
-        let socket = try Socket(self.settings)
-        let requests = self.settings.events / self.settings.batch
-        let window = max(1, self.settings.window / self.settings.batch)
-        let frames = try self.frames()
-        let begin = seconds()
-        var sent = 0
-        var answered = 0
-        var refused: UInt16 = 0
-        while answered < requests {
-            var bytes: [UInt8] = []
-            while sent < requests, sent - answered < window, bytes.count < 256 << 10 {
-                bytes += self.numbered(frames[sent % frames.count], UInt32(sent + 2))
-                sent += 1
-            }
-            if !bytes.isEmpty { try socket.write(bytes) }
-            guard bytes.isEmpty || sent - answered >= window || sent == requests else { continue }
-            try socket.read { header, _ in
-                if header.type == .response { answered += 1 }
-                if header.code != 0 { refused = header.code }
-            }
-        }
-        guard refused == 0 else {
-            throw Failure(.internal, "a publish was refused with status \(refused)")
-        }
-        return Double(requests * self.settings.batch) / (seconds() - begin)
-    }
-
-    /// A few different requests, so that nothing compresses or caches away.
-    private func frames() throws(Failure) -> [[UInt8]] {
-        var generator = SystemRandomNumberGenerator()
-        var frames: [[UInt8]] = []
-        for _ in 0..<16 {
-            var events = EncodedEvents()
-            for index in 0..<self.settings.batch {
-                let payload = (0..<self.settings.payloadBytes).map { _ in
-                    UInt8.random(in: 0...255, using: &generator)
-                }
-                try events.append(
-                    Event(key: Array("bench.key\(index % 10)".utf8), payload: payload),
-                    eventBytesMax: 1 << 20)
-            }
-            var frame: [UInt8] = []
-            FrameEncoder.append(
-                .publish(PublishRequest(events: events)), stream: StreamID(rawValue: 1), to: &frame)
-            frames.append(frame)
-        }
-        return frames
-    }
-
-    private func numbered(_ frame: [UInt8], _ stream: UInt32) -> [UInt8] {
-        var frame = frame
-        frame.withUnsafeMutableBytes {
-            $0.storeBytes(of: stream.bigEndian, toByteOffset: 8, as: UInt32.self)
-        }
-        return frame
-    }
+    var requests: Int { max(1, self.events / self.batch) }
+    var requestsWindow: Int { max(1, self.window / self.batch) }
 }
 
-/// Reads the newest events of a round again, from a subscription without a name, and counts them.
-struct Replayer {
-    private let settings: Settings
+/// What a system can be asked to do. Every figure is in events per second.
+enum Job {
+    /// Into a new, empty log; the end is the last answer.
+    case publish(Load)
+    /// All that the last publish stored, from the first event on.
+    case replay(events: Int)
+    /// The same with a filter that one event of a hundred matches; the rate counts what is scanned.
+    case filteredReplay(events: Int)
+    /// One publisher; the end is the last event at the last subscriber, the rate counts deliveries.
+    case fanOut(Load, subscribers: Int)
+}
 
-    init(_ settings: Settings) {
-        self.settings = settings
+/// Something that stores events, and a generator of load for it.
+protocol System: AnyObject {
+    var name: String { get }
+    /// Version, and what is flushed when.
+    var settings: String { get }
+
+    /// Nil when this system is not asked to do that.
+    func run(_ job: Job) throws(Failure) -> Double?
+}
+
+/// Sends requests while the window allows it, until all are answered. Returns requests per second.
+func pump(
+    _ link: Link, _ answers: inout some Answers, _ load: Load, answersPerRequest: Int = 1,
+    append: (_ request: Int, inout [UInt8]) -> Void
+) throws(Failure) -> Double {
+    let requests = load.requests
+    let window = load.requestsWindow
+    let before = answers.answered
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(512 << 10)
+    var sent = 0
+    let begin = seconds()
+    while true {
+        let answered = (answers.answered - before) / answersPerRequest
+        if answered >= requests { break }
+        bytes.removeAll(keepingCapacity: true)
+        while sent < requests, sent - answered < window, bytes.count < 128 << 10 {
+            append(sent, &bytes)
+            sent += 1
+        }
+        if !bytes.isEmpty { try link.write(bytes) }
+        if bytes.isEmpty || sent == requests || sent - answered >= window {
+            try link.read(&answers)
+        }
     }
+    return Double(requests) / (seconds() - begin)
+}
 
-    func run() throws(Failure) -> Double {
-        let socket = try Socket(self.settings)
-        let stream = StreamID(rawValue: 3)
-        var request = SubscribeRequest()
-        request.start = .first
-        request.acknowledgement = .onSend
-        request.creditEvents = UInt32(Int32.max)
-        request.creditBytes = UInt32(Int32.max)
-        var bytes: [UInt8] = []
-        FrameEncoder.append(.subscribe(request), stream: stream, to: &bytes)
-        let begin = seconds()
-        try socket.write(bytes)
-        var received = 0
-        var creditUsed = 0
-        var status: UInt16 = 0
-        var next: UInt32 = 5
-        while received < self.settings.events {
-            try socket.read { header, payload in
-                switch header.type {
-                case .data:
-                    received += (try? Delivery.summary(payload))?.eventsCount ?? 0
-                    creditUsed += payload.count
-                case .end: status = header.code
-                case .request, .response, .cancel, .ping, .pong, .goAway: break
-                }
-            }
-            guard status == 0 else {
-                throw Failure(.internal, "the replay ended with status \(status)")
-            }
-            if creditUsed > 1 << 30 {
-                var grant: [UInt8] = []
-                FrameEncoder.append(
-                    .grant(
-                        GrantRequest(stream: stream.rawValue, events: 0, bytes: UInt32(creditUsed))),
-                    stream: StreamID(rawValue: next), to: &grant)
-                next += 2
-                creditUsed = 0
-                try socket.write(grant)
+/// Reads until so many events have been delivered.
+func drain(_ link: Link, _ answers: inout some Answers, events: Int) throws(Failure) {
+    while answers.delivered < events { try link.read(&answers) }
+}
+
+/// Publishes while the slowest subscriber is within the window. Returns deliveries per second.
+func fanOut<Each: Answers>(
+    _ publisher: Link, _ subscribers: [Link], _ answers: inout [Each], _ load: Load,
+    append: (_ request: Int, inout [UInt8]) -> Void
+) throws(Failure) -> Double {
+    var poller = Poller([publisher] + subscribers)
+    var published = answers[0]
+    let before = answers.map(\.delivered)
+    var bytes: [UInt8] = []
+    var sent = 0
+    let begin = seconds()
+    while true {
+        var slowest = load.events
+        for index in subscribers.indices {
+            slowest = min(slowest, answers[index].delivered - before[index])
+        }
+        if slowest >= load.requests * load.batch { break }
+        bytes.removeAll(keepingCapacity: true)
+        while sent < load.requests, sent * load.batch - slowest < load.window,
+            bytes.count < 64 << 10
+        {
+            append(sent, &bytes)
+            sent += 1
+        }
+        if !bytes.isEmpty { try publisher.write(bytes) }
+        for index in poller.wait(milliseconds: bytes.isEmpty ? 10_000 : 0) {
+            if index == 0 {
+                try publisher.read(&published)
+            } else {
+                try subscribers[index - 1].read(&answers[index - 1])
             }
         }
-        return Double(received) / (seconds() - begin)
     }
+    return Double(load.requests * load.batch * subscribers.count) / (seconds() - begin)
 }

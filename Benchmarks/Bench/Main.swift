@@ -1,148 +1,100 @@
 import Core
+import Foundation
 
-#if canImport(Darwin)
-    import Darwin
-#else
-    import Glibc
-#endif
-
-// Publishes and replays over a real socket, beside plain libpq on the same Postgres in the same
-// run. Each figure is the median of several rounds that alternate; what counts are the ratios.
+// Measures dormoused beside other systems and beside plain libpq, all over real sockets, in one run and in turns.
+// What counts are the ratios. See docs/performance.md.
 
 @main
 struct Main {
     static func main() {
         do throws(Failure) {
-            try Self.run(try Settings(arguments: Array(CommandLine.arguments.dropFirst())))
+            let options = try Options(Array(CommandLine.arguments.dropFirst()))
+            var run = Run(options)
+            defer { run.end() }
+            try run.all()
+            try Report(run).write()
         } catch {
-            print("dormouse-bench: \(error.description)")
+            say("dormouse-bench: \(error.description)")
             exit(1)
         }
     }
-
-    private static func run(_ settings: Settings) throws(Failure) {
-        print(
-            "\(settings.payloadBytes)-byte payloads, \(settings.batch) events a request, window "
-                + "\(settings.window) events, \(settings.events) events a round, \(settings.rounds) rounds"
-        )
-        let ceiling = try Ceiling(conninfo: settings.postgres)
-        print("Postgres \(ceiling.version), \(ceiling.durability)")
-        var figures = Figures()
-        if settings.onlyReplay {
-            figures.add("libpq, write", try ceiling.write(settings))
-            for _ in 0..<settings.rounds {
-                figures.add("libpq, read of such rows", try ceiling.read())
-                figures.add("replay", try Replayer(settings).run())
-            }
-            figures.printMedians()
-            return figures.printRatio("replay", of: "libpq, read of such rows")
-        }
-        for _ in 0..<settings.rounds {
-            figures.add("libpq, a row per 140 kB chunk", try ceiling.write(settings))
-            figures.add("publish", try Publisher(settings).run())
-            figures.add("libpq, read of such rows", try ceiling.read())
-            figures.add("replay", try Replayer(settings).run())
-        }
-        figures.printMedians()
-        figures.printRatio("publish", of: "libpq, a row per 140 kB chunk")
-        figures.printRatio("replay", of: "libpq, read of such rows")
-    }
 }
 
-/// What to measure, and against what.
-struct Settings {
-    var host = "127.0.0.1"
-    var port: UInt16 = 3673
-    var postgres = ""
-    var events = 1_000_000
-    var batch = 100
-    var window = 20_000
-    var payloadBytes = 100
+/// What to measure, and where the programs are.
+struct Options {
+    /// Programs; empty: not here.
+    var server = ""
+    var nats = ""
+    var redis = ""
+    var rabbitmq = ""
+    var pgq = ""
+    /// A folder for all that the run writes, and one for its results.
+    var folder = ""
+    var results = ""
+    var only: [String] = []
+    var quick = false
     var rounds = 5
-    var onlyReplay = false
+    /// Events of one round of P1; everything else follows from it.
+    var events = 1_000_000
+    /// Events in the large log of P11.
+    var large = 10_000_000
+    var port: UInt16 = 36_730
 
-    init(arguments: [String]) throws(Failure) {
+    init(_ arguments: [String]) throws(Failure) {
         var rest = arguments[...]
         while let name = rest.popFirst() {
+            if name == "--quick" {
+                self.quick = true
+                self.events = 100_000
+                self.large = 1_000_000
+                continue
+            }
             guard let value = rest.popFirst() else {
                 throw Failure(.invalidArgument, "\(name) needs a value")
             }
-            if name == "--postgres" {
-                self.postgres = value
-                continue
-            }
-            if name == "--only" {
-                self.onlyReplay = value == "replay"
-                continue
-            }
-            guard let number = Int(value), number > 0 else {
-                throw Failure(
-                    .invalidArgument, "\(name) is '\(value)'; expected a number from 1 on")
-            }
             switch name {
-            case "--port": self.port = UInt16(clamping: number)
-            case "--events": self.events = number
-            case "--batch": self.batch = number
-            case "--window": self.window = number
-            case "--payload": self.payloadBytes = number
-            case "--rounds": self.rounds = number
+            case "--server": self.server = value
+            case "--nats": self.nats = value
+            case "--redis": self.redis = value
+            case "--rabbitmq": self.rabbitmq = value
+            case "--pgq": self.pgq = value
+            case "--folder": self.folder = value
+            case "--results": self.results = value
+            case "--only": self.only = value.split(separator: ",").map(String.init)
+            case "--rounds": self.rounds = try Self.number(name, value)
+            case "--events": self.events = try Self.number(name, value)
+            case "--large": self.large = try Self.number(name, value)
+            case "--port": self.port = UInt16(clamping: try Self.number(name, value))
             default:
                 throw Failure(
                     .invalidArgument,
-                    "unknown argument \(name); expected --postgres CONNINFO, --port, --events, --batch, --window, "
-                        + "--payload or --rounds")
+                    "unknown argument \(name); expected --only P1,P2…, --rounds, --events, --large or --port"
+                )
             }
         }
     }
-}
 
-/// Events per second of each thing that is measured, in the order in which they came.
-struct Figures {
-    private var names: [String] = []
-    private var values: [String: [Double]] = [:]
+    /// Whether this measure is wanted.
+    func wants(_ measure: String) -> Bool { self.only.isEmpty || self.only.contains(measure) }
 
-    mutating func add(_ name: String, _ value: Double) {
-        if self.values[name] == nil { self.names.append(name) }
-        self.values[name, default: []].append(value)
-    }
-
-    func median(_ name: String) -> Double {
-        let sorted = (self.values[name] ?? []).sorted()
-        return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
-    }
-
-    func printMedians() {
-        for name in self.names {
-            let sorted = (self.values[name] ?? []).sorted()
-            print(
-                Self.padded(name, to: 34), Self.thousands(self.median(name)), "events/s   (",
-                Self.thousands(sorted.first ?? 0), "…", Self.thousands(sorted.last ?? 0), ")")
+    private static func number(_ name: String, _ value: String) throws(Failure) -> Int {
+        guard let number = Int(value), number > 0 else {
+            throw Failure(.invalidArgument, "\(name) is '\(value)'; expected a number from 1 on")
         }
-    }
-
-    func printRatio(_ name: String, of other: String) {
-        let ratio = self.median(name) / max(1, self.median(other))
-        print("\(name) ÷ \(other): \(Double(Int(ratio * 100)) / 100)")
-    }
-
-    private static func padded(_ text: String, to width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
-    }
-
-    private static func thousands(_ value: Double) -> String {
-        var digits = String(Int(value))
-        var parts: [String] = []
-        while digits.count > 3 {
-            parts.insert(String(digits.suffix(3)), at: 0)
-            digits.removeLast(3)
-        }
-        return ([digits] + parts).joined(separator: ",")
+        return number
     }
 }
 
-/// Monotonic seconds.
-func seconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+/// Prints a line at once, also into a pipe.
+func say(_ line: String) {
+    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}
+
+/// Writes a file.
+func write(_ path: String, _ text: String) throws(Failure) {
+    do {
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+    } catch {
+        throw Failure(.internal, "cannot write \(path)", underlying: "\(error)")
+    }
 }

@@ -1,0 +1,213 @@
+import Core
+import Foundation
+import Wire
+
+/// P8 to P11: what it costs to have many of something. Each with a server of its own.
+struct Growth {
+    private let options: Options
+    private let rounds: Int
+
+    init(_ options: Options) {
+        self.options = options
+        self.rounds = options.quick ? 3 : options.rounds
+    }
+
+    func run(_ figures: inout Figures) throws(Failure) {
+        if self.options.wants("P8") { try self.sleeping(&figures) }
+        if self.options.wants("P9") { try self.idle(&figures) }
+        if self.options.wants("P10") { try self.acknowledging(&figures) }
+        if self.options.wants("P11") {
+            try self.receivers(&figures)
+            try self.largeLog(&figures)
+        }
+    }
+
+    private var load: Load { Load(events: self.options.events, batch: 100, window: 20_000) }
+
+    private func server(_ folder: String, _ arguments: [String] = []) throws(Failure) -> Dormouse {
+        let server = Dormouse(
+            self.options, folder: folder, port: self.options.port, arguments: arguments)
+        try server.start()
+        return server
+    }
+
+    private func add(
+        _ figures: inout Figures, _ measure: String, _ value: Double, _ unit: String = "/s",
+        system: String = "dormouse"
+    ) {
+        figures.add(measure, system, value, unit: unit)
+        say("  \(measure)  \(system): \(shortNumber(value)) \(unit)")
+    }
+
+    /// Subscribes so many names and waits until all are awake; 1,000 streams a connection.
+    private func wake(
+        _ server: Dormouse, _ count: Int, pattern: (Int) -> [String]
+    ) throws(Failure) -> (links: [Link], answers: [DormouseAnswers]) {
+        var links: [Link] = []
+        var answers: [DormouseAnswers] = []
+        for first in stride(from: 0, to: count, by: 1_000) {
+            let link = try server.connect()
+            var answer = DormouseAnswers()
+            let names = first..<min(count, first + 1_000)
+            var bytes: [UInt8] = []
+            for index in names {
+                server.subscribe(
+                    "name\(index)", stream: UInt32(16 + index - first), patterns: pattern(index),
+                    start: .next, acknowledgement: .manual, to: &bytes)
+            }
+            try link.write(bytes)
+            while answer.streamsOpened < names.count { try link.read(&answer) }
+            links.append(link)
+            answers.append(answer)
+        }
+        return (links, answers)
+    }
+
+    // MARK: - P8
+
+    /// The receivers are made as clients make them, the names by SQL, since that is faster.
+    private func sleeping(_ figures: inout Figures) throws(Failure) {
+        let (receivers, names) = (1_000, 100_000)
+        let server = try self.server("p8")
+        defer { server.stop() }
+        for _ in 0..<self.rounds { try self.startAgain(server, "P8 start, empty", &figures) }
+        let empty = Kernel.resident(server.child?.id ?? 0)
+        _ = try self.wake(server, receivers) { ["none.k\($0)"] }
+        try Postgres(server.conninfo).execute(
+            """
+            INSERT INTO dormouse.subscriber (exchange_id, name, receiver_id, position, session_epoch)
+            SELECT r.exchange_id, 'sleeper' || r.receiver_id || '.' || n, r.receiver_id, 0, 1
+            FROM dormouse.receiver AS r, generate_series(1, \(names / receivers)) AS n
+            """)
+        for _ in 0..<self.rounds { try self.startAgain(server, "P8 start", &figures) }
+        let bytes = Kernel.resident(server.child?.id ?? 0) - empty
+        self.add(&figures, "P8 memory", Double(bytes) / 1_024 / Double(names + receivers), "KiB")
+    }
+
+    private func startAgain(_ server: Dormouse, _ measure: String, _ figures: inout Figures)
+        throws(Failure)
+    {
+        server.stop()
+        self.add(&figures, measure, try server.start(), "s")
+    }
+
+    // MARK: - P9
+
+    private func idle(_ figures: inout Figures) throws(Failure) {
+        let count = 9_900
+        let server = try self.server("p9")
+        defer { server.stop() }
+        let publisher = try server.connect()
+        try server.makeExchange(on: publisher)
+        _ = try server.publish(self.load, on: publisher)
+        for _ in 0..<self.rounds {
+            self.add(&figures, "P9 alone", try server.publish(self.load, on: publisher))
+            let before = Kernel.resident(server.child?.id ?? 0)
+            var links: [Link] = []
+            for _ in 0..<count { links.append(try server.connect(bufferBytes: 4_096)) }
+            let bytes = Kernel.resident(server.child?.id ?? 0) - before
+            self.add(&figures, "P9 memory", Double(bytes) / 1_024 / Double(count), "KiB")
+            self.add(&figures, "P9 publish", try server.publish(self.load, on: publisher))
+            links.removeAll()
+        }
+    }
+
+    // MARK: - P10
+
+    /// One event every tenth of a second for all of them; each acknowledges each. Beside it, the same without
+    /// acknowledgements.
+    private func acknowledging(_ figures: inout Figures) throws(Failure) {
+        let count = 10_000
+        let server = try self.server("p10")
+        defer { server.stop() }
+        let publisher = try server.connect()
+        try server.makeExchange(on: publisher)
+        let frames = try server.frames(Load(events: 1, batch: 1, window: 1))
+        var (links, answers) = try self.wake(server, count) { _ in [] }
+        let duration = self.options.quick ? 4.0 : 10.0
+        var costs: [Double] = []
+        for isAcknowledging in [false, true] {
+            let postgres = Kernel.processorSeconds(server.postgres)
+            let own = Kernel.processorSeconds(server.child?.id ?? 0)
+            let before = answers.reduce(0) { $0 + $1.delivered }
+            let begin = seconds()
+            try self.deliver(
+                publisher, frames[0], links, &answers, until: begin + duration, isAcknowledging)
+            let time = seconds() - begin
+            let used = (Kernel.processorSeconds(server.postgres) - postgres) / time * 100
+            let system = isAcknowledging ? "with acknowledgements" : "without"
+            self.add(&figures, "P10 Postgres", used, "% of a core", system: system)
+            self.add(
+                &figures, "P10 server",
+                (Kernel.processorSeconds(server.child?.id ?? 0) - own) / time * 100, "% of a core",
+                system: system)
+            let delivered = answers.reduce(0) { $0 + $1.delivered } - before
+            self.add(&figures, "P10 deliveries", Double(delivered) / time, system: system)
+            costs.append(used)
+        }
+        self.add(&figures, "P10", max(0, costs[1] - costs[0]), "% of a core")
+        links.removeAll()
+    }
+
+    private func deliver(
+        _ publisher: Link, _ frame: [UInt8], _ links: [Link], _ answers: inout [DormouseAnswers],
+        until end: Double, _ isAcknowledging: Bool
+    ) throws(Failure) {
+        var poller = Poller([publisher] + links)
+        var published = DormouseAnswers()
+        for index in answers.indices { answers[index].acknowledges = isAcknowledging }
+        var next = seconds()
+        while next < end || published.answered == 0 {
+            let pause = next - seconds()
+            if pause <= 0 {
+                try publisher.write(frame)
+                next += 0.1
+                continue
+            }
+            for index in poller.wait(milliseconds: Int32(pause * 1_000) + 1) {
+                if index == 0 {
+                    try publisher.read(&published)
+                    continue
+                }
+                try links[index - 1].read(&answers[index - 1])
+            }
+        }
+    }
+
+    // MARK: - P11
+
+    /// Awake subscribers of receivers that match nothing.
+    private func receivers(_ figures: inout Figures) throws(Failure) {
+        let server = try self.server("p11")
+        defer { server.stop() }
+        let publisher = try server.connect()
+        for _ in 0..<self.rounds {
+            for (count, measure) in [(1, "P11 one"), (100, "P11 100"), (1_000, "P11 receivers")] {
+                try server.makeExchange(on: publisher)
+                let awake = try self.wake(server, count) { ["none.k\($0)"] }
+                self.add(&figures, measure, try server.publish(self.load, on: publisher))
+                _ = awake
+            }
+        }
+    }
+
+    /// The first rounds into an empty log, the last ones when it is large.
+    private func largeLog(_ figures: inout Figures) throws(Failure) {
+        let server = try self.server("p11-large")
+        defer { server.stop() }
+        let publisher = try server.connect()
+        try server.makeExchange(on: publisher)
+        var stored = 0
+        while stored < self.options.large {
+            let rate = try server.publish(self.load, on: publisher)
+            stored += self.load.events
+            // The first one also warms everything up.
+            if stored > self.load.events, stored <= (1 + self.rounds) * self.load.events {
+                self.add(&figures, "P11 small", rate)
+            }
+        }
+        for _ in 0..<self.rounds {
+            self.add(&figures, "P11 large", try server.publish(self.load, on: publisher))
+        }
+    }
+}
