@@ -18,9 +18,9 @@ clean() {
     for file in $(find "$folder" -name '*.pid' ! -name postmaster.pid ! -path '*/rabbitmq/*' 2>/dev/null); do
         kill -- "-$(cat "$file")" 2>/dev/null || true
     done
+    sleep 1
     # RabbitMQ leaves its port mapper, which is ours since its port is.
     [ ! -d "$folder/rabbitmq" ] || epmd -port "$(cat "$folder/epmd-port")" -kill >/dev/null 2>&1 || true
-    sleep 1
     rm -rf "$folder"
 }
 trap clean EXIT

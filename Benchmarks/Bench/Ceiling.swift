@@ -1,10 +1,13 @@
 import Core
 
 /// The same Postgres without a server in front of it: what none can beat by much. Chunks of a thousand events,
-/// a row and a commit each.
+/// a row each, ten a
+/// commit, two commits under way: as much at once as the clients of P1 have under way.
 final class Ceiling: System {
     private static let eventsPerChunk = 1_000
     private static let eventBytes = 140
+    /// With two commits under way, as much as the window of P1 holds.
+    private static let chunksPerCommit = 10
     /// As `storage` does it: the head moves if it is the expected one, and only then is a chunk stored.
     private static let append = """
         WITH moved AS (
@@ -25,7 +28,7 @@ final class Ceiling: System {
         let fsync = try postgres.value("show fsync")
         self.settings =
             "plain libpq on Postgres \(version), synchronous_commit=\(commit), fsync=\(fsync), a row per "
-            + "140 kB, two statements under way"
+            + "140 kB, ten rows a commit, two commits under way"
     }
 
     func run(_ job: Job) throws(Failure) -> Double? {
@@ -54,14 +57,19 @@ final class Ceiling: System {
         try self.makeTables(postgres)
         try postgres.prepare("put", "INSERT INTO bench_chunk VALUES ($1, $2)")
         let data = randomBytes(Self.eventsPerChunk * Self.eventBytes)
-        let chunks = max(1, events / Self.eventsPerChunk)
+        let commits = max(1, events / (Self.eventsPerChunk * Self.chunksPerCommit))
         let begin = seconds()
-        for chunk in 0..<chunks {
-            try postgres.send("put", [[UInt8](bigint: chunk), data])
-            if chunk > 0 { try postgres.receive() }
+        for commit in 0..<commits {
+            for chunk in 0..<Self.chunksPerCommit {
+                try postgres.send(
+                    "put", [[UInt8](bigint: commit * Self.chunksPerCommit + chunk), data],
+                    isLast: chunk == Self.chunksPerCommit - 1)
+            }
+            if commit > 0 { try postgres.receive() }
         }
         try postgres.receive()
-        return Double(chunks * Self.eventsPerChunk) / (seconds() - begin)
+        let stored = commits * Self.chunksPerCommit * Self.eventsPerChunk
+        return Double(stored) / (seconds() - begin)
     }
 
     private func read(_ events: Int, _ postgres: Postgres) throws(Failure) -> Double {

@@ -6,6 +6,7 @@ final class Child {
     let name: String
     private let process = Process()
     private let pidFile: String
+    private let log: String
 
     /// What it prints goes to `NAME.log` in `folder`; its process id to `NAME.pid`, so that a script
     /// can end it when we cannot.
@@ -15,14 +16,14 @@ final class Child {
     ) throws(Failure) {
         self.name = name
         self.pidFile = "\(folder)/\(name).pid"
-        let log = "\(folder)/\(name).log"
+        self.log = "\(folder)/\(name).log"
         self.process.executableURL = URL(fileURLWithPath: program)
         self.process.arguments = arguments
         self.process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        guard FileManager.default.createFile(atPath: log, contents: nil),
-            let output = FileHandle(forWritingAtPath: log)
+        guard FileManager.default.createFile(atPath: self.log, contents: nil),
+            let output = FileHandle(forWritingAtPath: self.log)
         else {
-            throw Failure(.internal, "cannot write \(log)")
+            throw Failure(.internal, "cannot write \(self.log)")
         }
         self.process.standardInput = FileHandle.nullDevice
         self.process.standardOutput = output
@@ -49,7 +50,10 @@ final class Child {
             }
             usleep(5_000)
         }
-        throw Failure(.unavailable, "\(self.name) does not listen on port \(port)")
+        let log = (try? String(contentsOfFile: self.log, encoding: .utf8)) ?? ""
+        throw Failure(
+            .unavailable, "\(self.name) does not listen on port \(port)",
+            underlying: String(log.split(separator: "\n").last ?? ""))
     }
 
     /// Asks it to end and waits until it has.
@@ -82,7 +86,7 @@ enum Kernel {
         return 0
     }
 
-    /// Processor seconds that a process and its children, which still run, have used.
+    /// Processor seconds that a process and its children have used.
     static func processorSeconds(_ process: Int32) -> Double {
         var ticks = 0
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
@@ -91,7 +95,8 @@ enum Kernel {
             // After the name in parentheses: state, parent, …, user and system ticks as 12th and 13th.
             let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
             guard fields.count > 13, id == process || Int32(fields[1]) == process else { continue }
-            ticks += (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0)
+            // The next two are those of children that have ended.
+            for field in fields[11...(id == process ? 14 : 12)] { ticks += Int(field) ?? 0 }
         }
         return Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }

@@ -1,4 +1,5 @@
 import Core
+import Foundation
 
 /// Everything that was measured, in the order in which it came.
 struct Figures {
@@ -14,7 +15,14 @@ struct Figures {
         }
     }
 
+    struct Scale {
+        let what: String
+        let size: Int
+        var microseconds: [Double]
+    }
+
     private(set) var all: [Figure] = []
+    private var scales: [Scale] = []
 
     mutating func add(_ measure: String, _ system: String, _ value: Double, unit: String = "/s") {
         let place = self.all.firstIndex { $0.measure == measure && $0.system == system }
@@ -22,6 +30,30 @@ struct Figures {
             self.all[place].values.append(value)
         } else {
             self.all.append(Figure(measure: measure, system: system, unit: unit, values: [value]))
+        }
+    }
+
+    /// What an event costs with so many, or so large.
+    mutating func add(size: Int, of what: String, microseconds: Double) {
+        self.add("\(what): \(size)", "dormouse", microseconds, unit: "µs an event")
+        if let place = self.scales.firstIndex(where: { $0.what == what && $0.size == size }) {
+            self.scales[place].microseconds.append(microseconds)
+        } else {
+            self.scales.append(Scale(what: what, size: size, microseconds: [microseconds]))
+        }
+    }
+
+    /// The cost at each size, and with which power of the size it grew since the size before.
+    var exponents: [(scale: Scale, cost: Double, exponent: Double?)] {
+        var before: (what: String, size: Int, cost: Double)?
+        return self.scales.sorted { ($0.what, $0.size) < ($1.what, $1.size) }.map { scale in
+            let cost = percentile(scale.microseconds, 0.5)
+            var exponent: Double?
+            if let before, before.what == scale.what {
+                exponent = log(cost / before.cost) / log(Double(scale.size) / Double(before.size))
+            }
+            before = (what: scale.what, size: scale.size, cost: cost)
+            return (scale: scale, cost: cost, exponent: exponent)
         }
     }
 

@@ -20,6 +20,7 @@ struct Growth {
             try self.receivers(&figures)
             try self.largeLog(&figures)
         }
+        if self.options.wants("sizes"), !self.options.quick { try self.sizes(&figures) }
     }
 
     private var load: Load { Load(events: self.options.events, batch: 100, window: 20_000) }
@@ -95,57 +96,57 @@ struct Growth {
 
     private func idle(_ figures: inout Figures) throws(Failure) {
         let count = 9_900
-        let server = try self.server("p9")
-        defer { server.stop() }
-        let publisher = try server.connect()
-        try server.makeExchange(on: publisher)
-        _ = try server.publish(self.load, on: publisher)
-        for _ in 0..<self.rounds {
-            self.add(&figures, "P9 alone", try server.publish(self.load, on: publisher))
+        for round in 0..<self.rounds {
+            // A fresh server has no freed memory in which connections could hide.
+            let server = try self.server("p9-\(round)")
+            defer { server.stop() }
+            let publisher = try server.connect()
+            try server.makeExchange(on: publisher)
             let before = Kernel.resident(server.child?.id ?? 0)
             var links: [Link] = []
             for _ in 0..<count { links.append(try server.connect(bufferBytes: 4_096)) }
             let bytes = Kernel.resident(server.child?.id ?? 0) - before
             self.add(&figures, "P9 memory", Double(bytes) / 1_024 / Double(count), "KiB")
+            _ = try server.publish(self.load, on: publisher)
             self.add(&figures, "P9 publish", try server.publish(self.load, on: publisher))
             links.removeAll()
+            self.add(&figures, "P9 alone", try server.publish(self.load, on: publisher))
         }
     }
 
     // MARK: - P10
 
-    /// One event every tenth of a second for all of them; each acknowledges each. Beside it, the same without
+    /// One event every tenth of a second for all of them, and each acknowledges each; in turns with the same without
     /// acknowledgements.
     private func acknowledging(_ figures: inout Figures) throws(Failure) {
-        let count = 10_000
         let server = try self.server("p10")
         defer { server.stop() }
         let publisher = try server.connect()
         try server.makeExchange(on: publisher)
-        let frames = try server.frames(Load(events: 1, batch: 1, window: 1))
-        var (links, answers) = try self.wake(server, count) { _ in [] }
-        let duration = self.options.quick ? 4.0 : 10.0
-        var costs: [Double] = []
-        for isAcknowledging in [false, true] {
-            let postgres = Kernel.processorSeconds(server.postgres)
-            let own = Kernel.processorSeconds(server.child?.id ?? 0)
-            let before = answers.reduce(0) { $0 + $1.delivered }
-            let begin = seconds()
-            try self.deliver(
-                publisher, frames[0], links, &answers, until: begin + duration, isAcknowledging)
-            let time = seconds() - begin
-            let used = (Kernel.processorSeconds(server.postgres) - postgres) / time * 100
-            let system = isAcknowledging ? "with acknowledgements" : "without"
-            self.add(&figures, "P10 Postgres", used, "% of a core", system: system)
-            self.add(
-                &figures, "P10 server",
-                (Kernel.processorSeconds(server.child?.id ?? 0) - own) / time * 100, "% of a core",
-                system: system)
-            let delivered = answers.reduce(0) { $0 + $1.delivered } - before
-            self.add(&figures, "P10 deliveries", Double(delivered) / time, system: system)
-            costs.append(used)
+        let frame = try server.frames(Load(events: 1, batch: 1, window: 1))[0]
+        var (links, answers) = try self.wake(server, 10_000) { _ in [] }
+        for _ in 0..<self.rounds {
+            var costs: [Double] = []
+            for isAcknowledging in [false, true] {
+                let postgres = Kernel.processorSeconds(server.postgres)
+                let own = Kernel.processorSeconds(server.child?.id ?? 0)
+                let before = answers.reduce(0) { $0 + $1.delivered }
+                let begin = seconds()
+                try self.deliver(
+                    publisher, frame, links, &answers,
+                    until: begin + (self.options.quick ? 2 : 5), isAcknowledging)
+                let time = seconds() - begin
+                let system = isAcknowledging ? "with acknowledgements" : "without"
+                let measured = (Kernel.processorSeconds(server.postgres) - postgres) / time * 100
+                let served = (Kernel.processorSeconds(server.child?.id ?? 0) - own) / time * 100
+                let delivered = answers.reduce(0) { $0 + $1.delivered } - before
+                self.add(&figures, "P10 Postgres", measured, "% of a core", system: system)
+                self.add(&figures, "P10 server", served, "% of a core", system: system)
+                self.add(&figures, "P10 deliveries", Double(delivered) / time, system: system)
+                costs.append(measured)
+            }
+            self.add(&figures, "P10", max(0, costs[1] - costs[0]), "% of a core")
         }
-        self.add(&figures, "P10", max(0, costs[1] - costs[0]), "% of a core")
         links.removeAll()
     }
 
@@ -208,6 +209,35 @@ struct Growth {
         }
         for _ in 0..<self.rounds {
             self.add(&figures, "P11 large", try server.publish(self.load, on: publisher))
+        }
+    }
+
+    // MARK: - Sizes
+
+    /// What an event costs when there are more receivers, or when it is larger.
+    private func sizes(_ figures: inout Figures) throws(Failure) {
+        let server = try self.server("sizes")
+        defer { server.stop() }
+        let publisher = try server.connect()
+        for _ in 0..<self.rounds {
+            for count in [1, 10, 100, 1_000, 10_000] {
+                try server.makeExchange(on: publisher)
+                let awake = try self.wake(server, count) { ["none.k\($0)"] }
+                let rate = try server.publish(self.load, on: publisher)
+                figures.add(size: count, of: "receivers", microseconds: 1e6 / rate)
+                withExtendedLifetime(awake) {}
+            }
+            for bytes in [10, 100, 1_000, 10_000, 100_000, 1_000_000] {
+                try server.makeExchange(on: publisher)
+                let batch = max(1, min(100, 100_000 / bytes))
+                let events = min(self.options.events, max(20, self.options.events * 100 / bytes))
+                let load = Load(
+                    events: events, batch: batch,
+                    window: max(batch, min(20_000, 4_000_000 / bytes)),
+                    payloadBytes: bytes)
+                let rate = try server.publish(load, on: publisher)
+                figures.add(size: bytes, of: "payload bytes", microseconds: 1e6 / rate)
+            }
         }
     }
 }

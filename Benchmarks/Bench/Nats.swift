@@ -137,7 +137,7 @@ final class Nats: System {
             (.streamFlushed, .filteredReplay):
             return nil
         case (_, .publish(var load)):
-            if self.kind == .streamFlushed { load.events = max(load.batch, load.events / 20) }
+            if self.kind == .streamFlushed { load.events = max(load.batch, load.events / 50) }
             // A stream takes 10,000 events at once and refuses more.
             load.window = min(load.window, 8_000)
             let (link, answers) = try self.connect()

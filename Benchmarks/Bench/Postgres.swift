@@ -41,8 +41,8 @@ final class Postgres {
         try self.check(result)
     }
 
-    /// Sends one binary statement, which is a transaction of its own; `receive` waits for its end.
-    func send(_ statement: String, _ parameters: [[UInt8]]) throws(Failure) {
+    /// Sends one binary statement. All up to the last one are a transaction; `receive` waits for its end.
+    func send(_ statement: String, _ parameters: [[UInt8]], isLast: Bool = true) throws(Failure) {
         if PQpipelineStatus(self.connection) == PQ_PIPELINE_OFF {
             PQenterPipelineMode(self.connection)
         }
@@ -50,10 +50,10 @@ final class Postgres {
             PQsendQueryPrepared(
                 self.connection, statement, Int32(parameters.count), values, lengths, formats, 1)
         }
-        guard sent == 1, PQpipelineSync(self.connection) == 1 else { throw self.failure }
+        guard sent == 1, !isLast || PQpipelineSync(self.connection) == 1 else { throw self.failure }
     }
 
-    /// The number of rows of the oldest statement that was sent.
+    /// The number of rows of the last statement of the oldest transaction.
     @discardableResult
     func receive() throws(Failure) -> Int {
         var rows = 0

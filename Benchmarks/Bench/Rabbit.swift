@@ -26,9 +26,11 @@ struct RabbitAnswers: Answers {
     private mutating func frame(_ frame: UnsafeRawBufferPointer) throws(Failure) {
         let key = frame.bigEndian(0, as: UInt16.self)
         switch key {
-        case 3:  // confirm: publisher, how many, their numbers
+        case 3:
+            // A confirm: publisher, how many, their numbers.
             self.answered += Int(frame.bigEndian(5, as: UInt32.self))
-        case 8:  // deliver: subscription, then a chunk with its number of records; a chunk is a credit
+        case 8:
+            // A delivery: subscription, then a chunk with its number of records. A chunk costs a credit.
             self.delivered += Int(frame.bigEndian(9, as: UInt32.self))
             self.reply += [0, 0, 0, 7, 0, 9, 0, 1, frame[4], 0, 1]
         case 4, 0x10, 0x16: throw Failure(.internal, "RabbitMQ sent the frame \(key)")

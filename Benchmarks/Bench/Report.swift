@@ -19,12 +19,14 @@ struct Report {
     }
 
     private let content: Content
+    private let figures: Figures
     private let folder: String
 
     init(_ run: Run) {
         let options = run.options
         let formatter = ISO8601DateFormatter()
         self.folder = options.results
+        self.figures = run.figures
         self.content = Content(
             date: formatter.string(from: Date()), machine: Self.machine, quick: options.quick,
             rounds: options.rounds,
@@ -75,13 +77,13 @@ struct Report {
         lines += Self.rows(
             ["", "what", "ours", "compared with", "ratio", "target", "met"], verdicts)
         lines.append("")
-        let figures = self.content.figures.map { figure in
+        let others = self.content.figures.filter { !$0.unit.hasPrefix("µs") }.map { figure in
             [
                 figure.measure, figure.system, "\(shortNumber(figure.median)) \(figure.unit)",
                 shortNumber(figure.values.min() ?? 0), shortNumber(figure.values.max() ?? 0),
             ]
         }
-        lines += Self.rows(["", "system", "median", "least", "most"], figures)
+        lines += Self.rows(["", "system", "median", "least", "most"], others)
         lines.append("")
         lines += Self.rows(
             ["system", "settings"], self.content.systems.map { [$0.name, $0.settings] })

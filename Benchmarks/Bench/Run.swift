@@ -104,7 +104,7 @@ struct Run {
         let events = self.options.events
         for system in self.systems {
             let batches = Load(events: events, batch: 100, window: 20_000)
-            let stored = system.name.hasSuffix("fsync") ? events / 20 : events
+            let stored = system.name.hasSuffix("fsync") ? events / 50 : events
             if self.options.wants("P1") || self.options.wants("P6") || self.options.wants("P7") {
                 try self.measure("P1", system, .publish(batches))
                 try self.measure("P6 warm", system, .replay(events: stored))
