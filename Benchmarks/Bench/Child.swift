@@ -86,17 +86,20 @@ enum Kernel {
         return 0
     }
 
-    /// Processor seconds that a process and its children have used.
-    static func processorSeconds(_ process: Int32) -> Double {
+    /// Processor seconds that a process has used, and those that it has started.
+    static func processorSeconds(_ process: Int32, withChildren: Bool = true) -> Double {
         var ticks = 0
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         for id in all.compactMap({ Int32($0) }) {
             let text = (try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8)) ?? ""
             // After the name in parentheses: state, parent, …, user and system ticks as 12th and 13th.
             let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
-            guard fields.count > 13, id == process || Int32(fields[1]) == process else { continue }
+            let isChild = fields.count > 13 && withChildren && Int32(fields[1]) == process
+            guard fields.count > 13, id == process || isChild else { continue }
             // The next two are those of children that have ended.
-            for field in fields[11...(id == process ? 14 : 12)] { ticks += Int(field) ?? 0 }
+            for field in fields[11...(isChild || !withChildren ? 12 : 14)] {
+                ticks += Int(field) ?? 0
+            }
         }
         return Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }

@@ -128,6 +128,14 @@ final class Dormouse {
         return Int32(text.split(separator: "\n").first ?? "") ?? 0
     }
 
+    /// What the server and its Postgres have used so far.
+    var processorSeconds: (server: Double, postgres: Double) {
+        (
+            Kernel.processorSeconds(self.child?.id ?? 0, withChildren: false),
+            Kernel.processorSeconds(self.postgres)
+        )
+    }
+
     /// A connection that has said hello.
     func connect(bufferBytes: Int = 256 << 10) throws(Failure) -> Link {
         let link = try Link(port: self.port, bufferBytes: bufferBytes)

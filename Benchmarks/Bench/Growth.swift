@@ -107,7 +107,10 @@ struct Growth {
             for _ in 0..<count { links.append(try server.connect(bufferBytes: 4_096)) }
             let bytes = Kernel.resident(server.child?.id ?? 0) - before
             self.add(&figures, "P9 memory", Double(bytes) / 1_024 / Double(count), "KiB")
+            links.removeAll()
             _ = try server.publish(self.load, on: publisher)
+            self.add(&figures, "P9 alone", try server.publish(self.load, on: publisher))
+            for _ in 0..<count { links.append(try server.connect(bufferBytes: 4_096)) }
             self.add(&figures, "P9 publish", try server.publish(self.load, on: publisher))
             links.removeAll()
             self.add(&figures, "P9 alone", try server.publish(self.load, on: publisher))
@@ -123,22 +126,21 @@ struct Growth {
         defer { server.stop() }
         let publisher = try server.connect()
         try server.makeExchange(on: publisher)
-        let frame = try server.frames(Load(events: 1, batch: 1, window: 1))[0]
+        let frames = try server.frames(Load(events: 1, batch: 1, window: 1))
         var (links, answers) = try self.wake(server, 10_000) { _ in [] }
         for _ in 0..<self.rounds {
             var costs: [Double] = []
             for isAcknowledging in [false, true] {
-                let postgres = Kernel.processorSeconds(server.postgres)
-                let own = Kernel.processorSeconds(server.child?.id ?? 0)
+                let used = server.processorSeconds
                 let before = answers.reduce(0) { $0 + $1.delivered }
                 let begin = seconds()
                 try self.deliver(
-                    publisher, frame, links, &answers,
+                    publisher, frames, links, &answers,
                     until: begin + (self.options.quick ? 2 : 5), isAcknowledging)
-                let time = seconds() - begin
+                let (after, time) = (server.processorSeconds, seconds() - begin)
                 let system = isAcknowledging ? "with acknowledgements" : "without"
-                let measured = (Kernel.processorSeconds(server.postgres) - postgres) / time * 100
-                let served = (Kernel.processorSeconds(server.child?.id ?? 0) - own) / time * 100
+                let measured = (after.postgres - used.postgres) / time * 100
+                let served = (after.server - used.server) / time * 100
                 let delivered = answers.reduce(0) { $0 + $1.delivered } - before
                 self.add(&figures, "P10 Postgres", measured, "% of a core", system: system)
                 self.add(&figures, "P10 server", served, "% of a core", system: system)
@@ -151,17 +153,21 @@ struct Growth {
     }
 
     private func deliver(
-        _ publisher: Link, _ frame: [UInt8], _ links: [Link], _ answers: inout [DormouseAnswers],
+        _ publisher: Link, _ frames: [[UInt8]], _ links: [Link], _ answers: inout [DormouseAnswers],
         until end: Double, _ isAcknowledging: Bool
     ) throws(Failure) {
         var poller = Poller([publisher] + links)
         var published = DormouseAnswers()
         for index in answers.indices { answers[index].acknowledges = isAcknowledging }
         var next = seconds()
-        while next < end || published.answered == 0 {
-            let pause = next - seconds()
-            if pause <= 0 {
+        var sent = 0
+        while next < end || published.answered < sent {
+            let pause = max(0, next - seconds())
+            if pause == 0, next < end {
+                var frame: [UInt8] = []
+                Dormouse.append(frames, sent, to: &frame)
                 try publisher.write(frame)
+                sent += 1
                 next += 0.1
                 continue
             }

@@ -11,8 +11,15 @@ struct Main {
             let options = try Options(Array(CommandLine.arguments.dropFirst()))
             var run = Run(options)
             defer { run.end() }
-            try run.all()
+            var failure: Failure?
+            do throws(Failure) {
+                try run.all()
+            } catch {
+                failure = error
+            }
+            // Also when something went wrong: what was measured until then counts.
             try Report(run).write()
+            if let failure { throw failure }
         } catch {
             say("dormouse-bench: \(error.description)")
             exit(1)

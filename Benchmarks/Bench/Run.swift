@@ -131,9 +131,20 @@ struct Run {
     private mutating func measure(_ measure: String, _ system: any System, _ job: Job)
         throws(Failure)
     {
+        let before = system === self.server ? self.server.processorSeconds : nil
+        let begin = seconds()
         guard let value = try system.run(job) else { return }
         self.figures.add(measure, system.name, value)
         say("  \(measure)  \(system.name): \(shortNumber(value))/s")
+        guard let before else { return }
+        // What bounds it: whoever of the two uses a whole core, or neither.
+        let (after, time) = (self.server.processorSeconds, seconds() - begin)
+        for (name, used) in [
+            ("dormoused", after.server - before.server),
+            ("its Postgres", after.postgres - before.postgres),
+        ] {
+            self.figures.add("\(measure) processor", name, used / time * 100, unit: "% of a core")
+        }
     }
 
     /// The log that P1 wrote, and the rows of the ceiling, after a start of server and Postgres. The
