@@ -115,7 +115,7 @@ struct Target {
         .to("JetStream", "P5", "100 subscribers, deliveries", 7),
         .to("RabbitMQ stream", "P6 warm", "replay, tail warm", 1),
         .to("libpq", "P6 cold", "replay, log cold", 0.5),
-        .to("JetStream", "P6 cold", "replay, log cold", 4),
+        Target("P6 cold", "replay, log cold", ("P6 warm", "JetStream"), .ratioAtLeast(4)),
         Target("P7", "filtered replay, 1 % match", ("P6 warm", "dormouse"), .ratioAtLeast(0.8)),
         .to("JetStream", "P7", "filtered replay, 1 % match", 10),
         Target("P8 start", "start with many sleeping subscribers", nil, .atMost(1)),

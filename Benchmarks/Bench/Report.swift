@@ -85,6 +85,16 @@ struct Report {
         }
         lines += Self.rows(["", "system", "median", "least", "most"], others)
         lines.append("")
+        let sizes = self.figures.exponents.map { entry in
+            [
+                entry.scale.what, "\(entry.scale.size)", "\(shortNumber(entry.cost)) µs",
+                entry.exponent.map { "\(($0 * 100).rounded() / 100)" } ?? "",
+            ]
+        }
+        if !sizes.isEmpty {
+            lines += Self.rows(["size", "", "an event costs", "exponent"], sizes)
+            lines.append("")
+        }
         lines += Self.rows(
             ["system", "settings"], self.content.systems.map { [$0.name, $0.settings] })
         return lines.joined(separator: "\n") + "\n"
