@@ -38,7 +38,7 @@ run: build ## install what is missing, build, start the server; ARGS="--listen 1
 	@exec $(BIN)/dormoused --data .dormouse $(ARGS)
 
 .PHONY: build
-build: dependencies toolchain ## build the programs dormoused and dormouse (release) into .build/release
+build: dependencies toolchain build-c ## build dormoused and dormouse (release) into .build/release, the C library into .build/c
 	@$(SWIFT) build $(RELEASE) --product dormoused
 	@$(SWIFT) build $(RELEASE) --product dormouse
 

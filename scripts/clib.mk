@@ -40,34 +40,29 @@ $(C_ARCHIVE): $(C_OBJECTS)
 	@objcopy --localize-hidden $(C_BUILD)/libdormouse.o
 	@rm -f $@ && $(AR) rcs $@ $(C_BUILD)/libdormouse.o
 
-$(C_BUILD)/dormouse.pc: Makefile scripts/clib.mk Sources/CDormouse/include/dormouse.h FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' \
-	    'protodir=$${prefix}/share/dormouse' '' 'Name: dormouse' \
-	    'Description: client library of Dormouse, named replayable event subscriptions' \
-	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl' \
-	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' >$@
-
 .SECONDARY: $(C_SANITIZED) $(C_OBJECTS)
-
-.PHONY: FORCE
-FORCE:
 
 .PHONY: build-c
 build-c: dependencies ## build the C library into .build/c
-	@$(MAKE) $(C_LIBRARY) $(C_ARCHIVE) $(C_BUILD)/dormouse.pc
+	@$(MAKE) --silent $(C_LIBRARY) $(C_ARCHIVE)
 
 .PHONY: install-c
-install-c: build-c ## copy the C library, its header, dormouse.pc and the .proto to $(DESTDIR)$(PREFIX)
+install-c: ## copy the C library that `make build-c` built, its headers, dormouse.pc and the .proto to $(DESTDIR)$(PREFIX)
+	@test -e $(C_LIBRARY) -a -e $(C_ARCHIVE) || { echo 'Nothing to install yet: run "make build" or "make build-c" first.' >&2; exit 66; }
 	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(DESTDIR)$(PREFIX)/include' \
 	    '$(DESTDIR)$(PREFIX)/share/dormouse'
 	install -m 755 $(C_LIBRARY) '$(DESTDIR)$(PREFIX)/lib'
 	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so'
 	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(PREFIX)/lib'
-	install -m 644 $(C_BUILD)/dormouse.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 	install -m 644 Sources/CDormouse/include/dormouse.h Sources/CDormouse/include/dormouse_service.h \
 	    '$(DESTDIR)$(PREFIX)/include'
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' \
+	    'protodir=$${prefix}/share/dormouse' '' 'Name: dormouse' \
+	    'Description: client library of Dormouse, named replayable event subscriptions' \
+	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl' \
+	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' \
+	    >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/dormouse.pc'
 
 $(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)
 	@mkdir -p $(@D)
