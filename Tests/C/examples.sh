@@ -42,6 +42,11 @@ for name in publish subscribe event_loop; do
 done
 "${CC:-cc}" $strict -o "$work/exactly_once" examples/c/exactly_once.c $(dormouse_flags --cflags --libs) \
     $(pkg-config --cflags --libs libpq)
+# What README.md shows.
+{ printf '#include <dormouse.h>\n#include <stddef.h>\nint main(void)\n{\n'
+  sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```'
+  printf 'return 0;\n}\n'; } >"$work/readme.c"
+"${CC:-cc}" $strict -o "$work/readme" "$work/readme.c" $(dormouse_flags --cflags --libs)
 mkdir "$work/stubs.d"
 protoc-c --c_out="$work/stubs.d" --proto_path="$protocol" dormouse.proto
 # What protoc-c generates is not for -pedantic eyes.
