@@ -109,7 +109,7 @@ void dm_calls_lost(dormouse *client, const struct dm_failure *failure, bool unse
     struct dm_call *next;
     for (struct dm_call *each = client->calls; each != NULL; each = next) {
         next = each->next;
-        if (each->stream == 0 && !unsent_too)
+        if (each->stream == 0 && !unsent_too && !each->is_of_connection)
             continue;
         if (failure->status == DORMOUSE_PROTOCOL_ERROR || unsent_too)
             each->failure = *failure;
@@ -118,6 +118,14 @@ void dm_calls_lost(dormouse *client, const struct dm_failure *failure, bool unse
                     "%s, while the request was under way: it may have been done or not", failure->text);
         finish(client, each);
     }
+}
+
+bool dm_calls_have_closures(const dormouse *client)
+{
+    for (const struct dm_call *each = client->calls; each != NULL; each = each->next)
+        if (each->completed != NULL)
+            return true;
+    return false;
 }
 
 void dm_calls_dispatch(dormouse *client)

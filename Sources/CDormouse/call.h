@@ -13,6 +13,8 @@ struct dm_call {
     struct dm_buffer request;
     /* 0 until it was sent. */
     uint32_t stream;
+    /* It means something on this connection only: when that is lost, it is too, sent or not. */
+    bool is_of_connection;
     bool is_done;
     /* Status OK: `reply` has its bytes. */
     struct dm_failure failure;

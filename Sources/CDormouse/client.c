@@ -110,7 +110,8 @@ dormouse_status dormouse_connect(dormouse *client, int timeout_ms)
 bool dm_is_flushed(dormouse *client, void *context)
 {
     (void)context;
-    if (client->publisher.oldest != NULL || client->publisher.told != NULL)
+    if (client->publisher.oldest != NULL || client->publisher.told != NULL
+        || dm_calls_have_closures(client) || client->completed != NULL)
         return false;
     for (const dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
         if (dm_subscription_has_unsent(each))
@@ -148,7 +149,8 @@ dormouse_status dormouse_flush(dormouse *client, int timeout_ms)
 bool dm_is_answered(dormouse *client, void *context)
 {
     (void)context;
-    return client->publisher.oldest == NULL && dm_buffer_size(&client->session.out) == 0;
+    return client->publisher.oldest == NULL && !dm_calls_have_closures(client)
+        && dm_buffer_size(&client->session.out) == 0;
 }
 
 dormouse_status dormouse_close(dormouse *client, int timeout_ms)

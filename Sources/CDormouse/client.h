@@ -111,6 +111,8 @@ dormouse_status dm_call_wait(dormouse *client, struct dm_call *call, int timeout
 void dm_calls_pump(dormouse *client);
 bool dm_calls_want_to_send(const dormouse *client);
 void dm_calls_lost(dormouse *client, const struct dm_failure *failure, bool unsent_too);
+/* Whether requests that nobody waits for here, stubs' ones, are not answered yet. */
+bool dm_calls_have_closures(const dormouse *client);
 void dm_calls_dispatch(dormouse *client);
 void dm_calls_free(dormouse *client);
 void dm_call_answered(dormouse *client, struct dm_call *call, const struct dm_failure *failure,

@@ -31,7 +31,11 @@ struct stream {
     void *data;
     /* Empty once it was sent. */
     struct dm_buffer request;
+    /* What the program calls it. Never given twice by a handle, while `stream` begins anew with each connection: a late
+     * acknowledgement must not meet another subscription. */
     uint32_t number;
+    /* Its number on the connection; 0 until it was sent. */
+    uint32_t stream;
     struct delivery *oldest;
     struct delivery *newest;
     size_t queued_bytes;
@@ -45,8 +49,10 @@ struct dm_service {
     struct stream *streams;
     /* For replies while their closure runs: closures may use the handle's own. */
     dormouse_arena *arena;
+    /* The numbers of the one whose closure runs, and of the one made last; 0 when there is none. */
     uint32_t running;
     uint32_t newest;
+    uint32_t last_number;
 };
 
 static const struct {
@@ -103,7 +109,7 @@ static void completed(struct dm_call *call, void *context)
 
 static bool call_begin(struct dm_service *service, enum dm_method method,
                        const ProtobufCMessageDescriptor *reply, const ProtobufCMessage *input,
-                       ProtobufCClosure closure, void *data)
+                       bool is_of_connection, ProtobufCClosure closure, void *data)
 {
     dormouse *client = service->client;
     struct unary *unary = malloc(sizeof(*unary));
@@ -122,11 +128,64 @@ static bool call_begin(struct dm_service *service, enum dm_method method,
     unary->data = data;
     call->completed = completed;
     call->context = unary;
+    call->is_of_connection = is_of_connection;
     dm_call_begin(client, call);
     return true;
 }
 
 /* ---- streams ---- */
+
+static struct stream *stream_of(const struct dm_service *service, uint32_t number)
+{
+    for (struct stream *each = service->streams; each != NULL; each = each->next)
+        if (each->number == number && !each->is_ended)
+            return each;
+    return NULL;
+}
+
+/* Numbers are for the life of the handle; after 2^32 of them, those that still live are left out. */
+static uint32_t next_number(struct dm_service *service)
+{
+    do {
+        service->last_number++;
+    } while (service->last_number == 0 || stream_of(service, service->last_number) != NULL);
+    return service->last_number;
+}
+
+/* Acknowledge and Grant: the same message with the stream's number on this connection in place of the program's. */
+static bool bound_begin(struct dm_service *service, enum dm_method method,
+                        const ProtobufCMessageDescriptor *reply, const ProtobufCMessage *input,
+                        ProtobufCClosure closure, void *data)
+{
+    const ProtobufCMessageDescriptor *type = input->descriptor;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(type, "stream");
+    uint32_t number;
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_UINT32) {
+        dm_bad(service->client, "the request has no number of a stream; generate the stubs from the installed "
+                                "dormouse.proto");
+        return false;
+    }
+    memcpy(&number, (const char *)input + field->offset, sizeof(number));
+    const struct stream *stream = stream_of(service, number);
+    if (stream == NULL || stream->stream == 0) {
+        dm_fail(&service->client->failure, DORMOUSE_BAD_ARGUMENT,
+                "stream %u is %s; use dormouse_service_stream inside the closure of the subscription that is meant",
+                number, stream == NULL ? "no subscription that lasts" : "not confirmed yet");
+        return false;
+    }
+    char *copy = malloc(type->sizeof_message);
+    if (copy == NULL) {
+        dm_fail_memory(&service->client->failure);
+        return false;
+    }
+    memcpy(copy, input, type->sizeof_message);
+    memcpy(copy + field->offset, &stream->stream, sizeof(stream->stream));
+    bool is_begun =
+        call_begin(service, method, reply, (const ProtobufCMessage *)(void *)copy, true, closure, data);
+    free(copy);
+    return is_begun;
+}
 
 static bool stream_begin(struct dm_service *service, const ProtobufCMessageDescriptor *reply,
                          const ProtobufCMessage *input, ProtobufCClosure closure, void *data)
@@ -155,7 +214,7 @@ static bool stream_begin(struct dm_service *service, const ProtobufCMessageDescr
     while (*link != NULL)
         link = &(*link)->next;
     *link = stream;
-    service->newest = 0;
+    stream->number = service->newest = next_number(service);
     return true;
 }
 
@@ -221,7 +280,7 @@ void dm_service_lost(dormouse *client, const struct dm_failure *failure, bool un
     if (client->service == NULL)
         return;
     for (struct stream *each = client->service->streams; each != NULL; each = each->next)
-        if (each->number != 0 || unsent_too)
+        if (each->stream != 0 || unsent_too)
             stream_end(each, failure);
 }
 
@@ -232,15 +291,13 @@ void dm_service_pump(dormouse *client)
     if (client->service == NULL)
         return;
     for (struct stream *each = client->service->streams; each != NULL; each = each->next) {
-        if (each->number != 0 || each->is_ended)
+        if (each->stream != 0 || each->is_ended)
             continue;
-        each->number = dm_request_send(&client->session, DM_SUBSCRIBE, DM_KIND_STREAM, each,
+        each->stream = dm_request_send(&client->session, DM_SUBSCRIBE, DM_KIND_STREAM, each,
                                        each->request.bytes, dm_buffer_size(&each->request));
-        if (each->number == 0)
+        if (each->stream == 0)
             return;
         dm_buffer_free(&each->request);
-        if (each->next == NULL)
-            client->service->newest = each->number;
     }
 }
 
@@ -249,7 +306,7 @@ bool dm_service_wants_to_send(const dormouse *client)
     if (client->service == NULL)
         return false;
     for (const struct stream *each = client->service->streams; each != NULL; each = each->next)
-        if (each->number == 0 && !each->is_ended)
+        if (each->stream == 0 && !each->is_ended)
             return true;
     return false;
 }
@@ -297,6 +354,8 @@ static void tell_end(struct stream *stream)
     while (*link != stream)
         link = &(*link)->next;
     *link = stream->next;
+    if (service->newest == stream->number)
+        service->newest = 0;
     service->client->failure = stream->failure;
     service->running = stream->number;
     stream->closure(NULL, stream->data);
@@ -324,18 +383,23 @@ static void invoke(ProtobufCService *base, unsigned index, const ProtobufCMessag
                    ProtobufCClosure closure, void *data)
 {
     struct dm_service *service = (struct dm_service *)base;
-    const ProtobufCMethodDescriptor *descriptor = &base->descriptor->methods[index];
     dormouse *client = service->client;
     enum dm_method method = DM_HELLO;
     bool is_begun = false;
-    if (dm_check_running(client) != DORMOUSE_OK)
+    if (dm_check_running(client) != DORMOUSE_OK) {
         is_begun = false;
-    else if (index >= base->descriptor->n_methods || !method_named(descriptor->name, &method))
+    } else if (index >= base->descriptor->n_methods
+               || !method_named(base->descriptor->methods[index].name, &method)) {
         dm_bad(client, "the stub is of a method that this library does not know");
-    else if (method == DM_SUBSCRIBE)
-        is_begun = stream_begin(service, descriptor->output, input, closure, data);
-    else
-        is_begun = call_begin(service, method, descriptor->output, input, closure, data);
+    } else {
+        const ProtobufCMessageDescriptor *reply = base->descriptor->methods[index].output;
+        if (method == DM_SUBSCRIBE)
+            is_begun = stream_begin(service, reply, input, closure, data);
+        else if (method == DM_ACKNOWLEDGE || method == DM_GRANT)
+            is_begun = bound_begin(service, method, reply, input, closure, data);
+        else
+            is_begun = call_begin(service, method, reply, input, false, closure, data);
+    }
     if (!is_begun)
         closure(NULL, data);
 }
@@ -390,15 +454,15 @@ void dormouse_service_cancel(ProtobufCService *base, uint32_t number)
     if (base == NULL || number == 0)
         return;
     struct dm_service *service = (struct dm_service *)base;
-    for (struct stream *each = service->streams; each != NULL; each = each->next) {
-        if (each->number != number || each->is_ended)
-            continue;
-        dm_request_cancel(&service->client->session, number);
-        struct dm_failure failure;
-        dm_fail(&failure, DORMOUSE_CANCELLED, "the subscription was cancelled");
-        stream_end(each, &failure);
-        drop_queue(each);
-    }
+    struct stream *stream = stream_of(service, number);
+    if (stream == NULL)
+        return;
+    if (stream->stream != 0)
+        dm_request_cancel(&service->client->session, stream->stream);
+    struct dm_failure failure;
+    dm_fail(&failure, DORMOUSE_CANCELLED, "the subscription was cancelled");
+    stream_end(stream, &failure);
+    drop_queue(stream);
 }
 
 void dm_service_free(dormouse *client)

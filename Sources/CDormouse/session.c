@@ -57,7 +57,7 @@ dormouse_status dm_session_start(struct dm_session *session, const char *client,
     session->last_stream = 0;
     session->heard_at = now;
     session->is_pinged = false;
-    memset(&session->welcome, 0, sizeof(session->welcome));
+    /* What the welcome before it said is the newest that is known. */
     session->welcome.frame_bytes_max = DM_HELLO_FRAME_BYTES_MAX;
 
     Dormouse__V1__HelloRequest hello = DORMOUSE__V1__HELLO_REQUEST__INIT;

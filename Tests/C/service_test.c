@@ -273,6 +273,145 @@ static void a_lost_connection_ends_everything_and_the_next_is_used(void)
     dormouse_free(client);
 }
 
+/* ---- closures that call back ---- */
+
+struct nested {
+    struct answer answer;
+    uint64_t position;
+    bool has_fetched;
+    bool is_inner_done;
+    struct reader reader;
+};
+
+static void on_inner(const Dormouse__V1__PublishReply *reply, void *data)
+{
+    struct nested *nested = data;
+    nested->is_inner_done = true;
+    CHECK(reply != NULL);
+}
+
+static void on_outer(const Dormouse__V1__PublishReply *reply, void *data)
+{
+    struct nested *nested = data;
+    dormouse *client = nested->answer.client;
+    note(&nested->answer, reply);
+    CHECK(reply != NULL);
+    uint64_t position = reply->last_position;
+    /* Waits inside a closure: no other closure runs meanwhile, and the reply stays valid. */
+    dormouse_event event = {0};
+    dormouse_published published;
+    event.key = dormouse_text("nested.plain");
+    CHECK_STATUS(client, dormouse_publish(client, &event, 1, 10000, &published), DORMOUSE_OK);
+    CHECK(published.first_position > position && reply->last_position == position);
+    dormouse_fetch_options options = {0};
+    dormouse_page *page;
+    options.struct_size = sizeof(options);
+    options.after = position - 1;
+    CHECK_STATUS(client, dormouse_fetch(client, &options, 10000, &page), DORMOUSE_OK);
+    CHECK(dormouse_page_next(page)->position == position && reply->last_position == position);
+    dormouse_page_free(page);
+    nested->has_fetched = true;
+    /* And begins what goes on after it. */
+    Dormouse__V1__Event inner = DORMOUSE__V1__EVENT__INIT;
+    Dormouse__V1__Event *events[1] = {&inner};
+    Dormouse__V1__PublishRequest request = DORMOUSE__V1__PUBLISH_REQUEST__INIT;
+    inner.key = text("nested.inner");
+    request.n_events = 1;
+    request.events = events;
+    dormouse__v1__dormouse__publish(dormouse_service(client), &request, on_inner, nested);
+    subscribe(client, "nested", "nested.*", &nested->reader);
+    CHECK_STATUS(client, dormouse_flush(client, 10000), DORMOUSE_OK);
+    CHECK(!nested->is_inner_done);
+}
+
+static void closures_may_call_back(void)
+{
+    dormouse *client = open_client();
+    struct nested nested;
+    memset(&nested, 0, sizeof(nested));
+    nested.answer.client = client;
+    Dormouse__V1__Event event = DORMOUSE__V1__EVENT__INIT;
+    Dormouse__V1__Event *events[1] = {&event};
+    Dormouse__V1__PublishRequest request = DORMOUSE__V1__PUBLISH_REQUEST__INIT;
+    event.key = text("nested.outer");
+    request.n_events = 1;
+    request.events = events;
+    dormouse__v1__dormouse__publish(dormouse_service(client), &request, on_outer, &nested);
+    CHECK_STATUS(client, dormouse_wait_for(client, &nested.is_inner_done, 10000), DORMOUSE_OK);
+    CHECK(nested.has_fetched && nested.answer.calls == 1);
+    nested.reader.wanted = 3;
+    nested.reader.has_enough = nested.reader.events >= 3;
+    CHECK_STATUS(client, dormouse_wait_for(client, &nested.reader.has_enough, 10000), DORMOUSE_OK);
+    dormouse_free(client);
+    CHECK(nested.reader.ends == 1);
+}
+
+/* Asks again whenever it fails, also when the handle is freed. */
+struct stubborn {
+    dormouse *client;
+    int calls;
+};
+
+static void on_stubborn(const Dormouse__V1__PublishReply *reply, void *data)
+{
+    struct stubborn *stubborn = data;
+    (void)reply;
+    if (++stubborn->calls >= 3)
+        return;
+    Dormouse__V1__PublishRequest request = DORMOUSE__V1__PUBLISH_REQUEST__INIT;
+    dormouse__v1__dormouse__publish(dormouse_service(stubborn->client), &request, on_stubborn,
+                                    stubborn);
+    bool never = false;
+    CHECK(dormouse_wait_for(stubborn->client, &never, 1000) == DORMOUSE_CLOSED);
+}
+
+static void a_closure_may_call_back_while_the_handle_is_freed(void)
+{
+    struct stubborn stubborn = {open_client(), 0};
+    Dormouse__V1__PublishRequest request = DORMOUSE__V1__PUBLISH_REQUEST__INIT;
+    dormouse__v1__dormouse__publish(dormouse_service(stubborn.client), &request, on_stubborn, &stubborn);
+    dormouse_free(stubborn.client);
+    CHECK(stubborn.calls == 3);
+}
+
+static void closing_waits_for_replies(void)
+{
+    dormouse *client = open_client();
+    struct answer answer = {0};
+    answer.client = client;
+    publish(dormouse_service(client), "closing", "x", &answer);
+    CHECK_STATUS(client, dormouse_close(client, 10000), DORMOUSE_OK);
+    CHECK(answer.calls == 1 && !answer.is_null && answer.first > 0);
+    dormouse_free(client);
+}
+
+static void an_old_number_does_not_meet_another_subscription(void)
+{
+    dormouse *client = open_client();
+    struct reader old;
+    struct reader new;
+    subscribe(client, "old", "#", &old);
+    CHECK_STATUS(client, dormouse_wait_for(client, &old.is_confirmed, 10000), DORMOUSE_OK);
+    uint32_t stale = old.stream;
+    CHECK(dormouse_service_stream(dormouse_service(client)) == stale);
+    server_end(SIGKILL);
+    CHECK_STATUS(client, dormouse_wait_for(client, &old.has_ended, 10000), DORMOUSE_OK);
+    CHECK(dormouse_service_stream(dormouse_service(client)) == 0);
+    server_start();
+    /* It has the same number on its connection as the old one had. */
+    subscribe(client, "new", "#", &new);
+    CHECK_STATUS(client, dormouse_wait_for(client, &new.is_confirmed, 10000), DORMOUSE_OK);
+    CHECK(new.stream != stale);
+    struct reader refused = {0};
+    Dormouse__V1__AcknowledgeRequest request = DORMOUSE__V1__ACKNOWLEDGE_REQUEST__INIT;
+    request.stream = stale;
+    request.upto = new.upto;
+    refused.client = client;
+    dormouse__v1__dormouse__acknowledge(dormouse_service(client), &request, on_acknowledged, &refused);
+    CHECK(refused.acknowledged == 0 && dormouse_error_status(client) == DORMOUSE_BAD_ARGUMENT);
+    dormouse_free(client);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_DFL);
@@ -282,7 +421,11 @@ int main(void)
     TEST(what_cannot_be_queued_fails_at_once);
     TEST(cancelling_ends_with_null_once);
     TEST(freeing_the_handle_calls_what_is_left);
+    TEST(closures_may_call_back);
+    TEST(a_closure_may_call_back_while_the_handle_is_freed);
+    TEST(closing_waits_for_replies);
     TEST(a_lost_connection_ends_everything_and_the_next_is_used);
+    TEST(an_old_number_does_not_meet_another_subscription);
     server_end(SIGTERM);
     return 0;
 }

@@ -11,9 +11,12 @@
  * 2. A closure is called once, with the reply or, when there is none, with NULL; dormouse_error says why. That of
  *    Subscribe is called for each Delivery, and once more with NULL at the end. Messages are valid until
  *    the closure returns.
- * 3. Closures are called as callbacks are: inside dormouse_process and functions that wait. Only when a request can
- *    not even be queued (not connected, too large, no memory) is the closure called with NULL before the
- *    stub returns; and dormouse_free calls those that are left.
+ * 3. Closures are called as callbacks are: inside dormouse_process and functions that wait, and may call what these
+ *    may. Only when a request can not even be queued (dormouse_connect was not called or has given up, too
+ *    large, no memory) is the closure called with NULL before the stub returns. dormouse_flush and
+ *    dormouse_close wait for replies, too; dormouse_close and dormouse_free call what is left with NULL.
+ *    A subscription lasts from its first Delivery, which may have no events; before it, and among requests that are not
+ *    answered yet, no order is promised.
  * 4. What dormouse_publish and dormouse_subscribe do besides (batches, sequences, credit, resuming after a break,
  *    joining of deliveries) is up to you here: see protocol.md. The library has said Hello already.
  */
@@ -43,11 +46,14 @@ static inline ProtobufCService *dormouse_service(dormouse *client)
 }
 
 /*
- * The number that Acknowledge and Grant want in `stream`: inside a closure of Subscribe that of its subscription,
- * else that of the one subscribed last; 0 when it was not sent yet.
+ * The number that Acknowledge and Grant want in `stream`: inside a closure of Subscribe that of its subscription, else
+ * that of the one subscribed last, from the moment the stub returned; 0 when there is none. It is this library's, is
+ * never given twice by a handle, and only requests through `service` understand it. When its subscription is over,
+ * their closures get NULL (DORMOUSE_BAD_ARGUMENT) and nothing is sent.
  */
 DORMOUSE_API uint32_t dormouse_service_stream(const ProtobufCService *service);
-/* Ends a subscription: its closure is called with NULL. Its name falls asleep. */
+/* Ends a subscription: its closure is called with NULL (DORMOUSE_CANCELLED), not before this returns. Its name falls
+ * asleep. Nothing happens when it is over already. */
 DORMOUSE_API void dormouse_service_cancel(ProtobufCService *service, uint32_t stream);
 
 #ifdef __cplusplus
