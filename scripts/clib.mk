@@ -6,6 +6,7 @@ C_VERSION := $(shell sed -n 's/^\#define DORMOUSE_VERSION "\(.*\)"/\1/p' Sources
 # Changes when a program that was linked against the old one would no longer run.
 C_ABI := 0
 C_LIBRARY := $(C_BUILD)/libdormouse.so.$(C_ABI)
+C_MANUAL := $(sort $(wildcard docs/man/*.3))
 C_ARCHIVE := $(C_BUILD)/libdormouse.a
 C_SOURCES := $(sort $(wildcard Sources/CDormouse/*.c)) Sources/CWire/arena.c Sources/CWire/dormouse.pb-c.c
 C_HEADERS := $(wildcard Sources/CDormouse/*.h Sources/CDormouse/include/*.h Sources/CWire/include/*.h)
@@ -46,12 +47,14 @@ $(C_ARCHIVE): $(C_OBJECTS)
 build-c: dependencies ## build the C library into .build/c
 	@$(MAKE) --silent $(C_LIBRARY) $(C_ARCHIVE)
 
+# The library is a file with its whole version; programs look for the name with the ABI, the linker for the one without.
 .PHONY: install-c
-install-c: ## copy the C library that `make build-c` built, its headers, dormouse.pc and the .proto to $(DESTDIR)$(PREFIX)
+install-c: ## copy the C library that `make build-c` built, headers, dormouse.pc, the .proto and man pages to $(DESTDIR)$(PREFIX)
 	@test -e $(C_LIBRARY) -a -e $(C_ARCHIVE) || { echo 'Nothing to install yet: run "make build" or "make build-c" first.' >&2; exit 66; }
 	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(DESTDIR)$(PREFIX)/include' \
-	    '$(DESTDIR)$(PREFIX)/share/dormouse'
-	install -m 755 $(C_LIBRARY) '$(DESTDIR)$(PREFIX)/lib'
+	    '$(DESTDIR)$(PREFIX)/share/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man3'
+	install -m 644 $(C_LIBRARY) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so.$(C_VERSION)'
+	ln -sf libdormouse.so.$(C_VERSION) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so.$(C_ABI)'
 	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so'
 	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(PREFIX)/lib'
 	install -m 644 Sources/CDormouse/include/dormouse.h Sources/CDormouse/include/dormouse_service.h \
@@ -63,6 +66,8 @@ install-c: ## copy the C library that `make build-c` built, its headers, dormous
 	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl' \
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' \
 	    >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/dormouse.pc'
+	install -m 644 $(C_MANUAL) '$(DESTDIR)$(PREFIX)/share/man/man3'
+	scripts/manual-links.sh '$(DESTDIR)$(PREFIX)/share/man/man3' $(C_MANUAL)
 
 $(C_BUILD)/tests/%: Tests/C/%.c $(wildcard Tests/C/*.h) $(C_SANITIZED)
 	@mkdir -p $(@D)
@@ -73,6 +78,7 @@ $(C_BUILD)/tests/memory_test: C_SANITIZE += -Wl,--wrap=malloc -Wl,--wrap=calloc 
 # The server is the one in .build/release, or in DORMOUSE_BIN_DIR.
 .PHONY: test-c
 test-c: dependencies-test build-c $(C_TEST_PROGRAMS) ## the C library under AddressSanitizer, with real and hostile servers
+	@CC='$(CC)' $(STAGE) manual Tests/C/manual.sh $(C_MANUAL)
 	@DORMOUSE_BIN_DIR=$${DORMOUSE_BIN_DIR:-$(BIN)} CC='$(CC)' $(STAGE) c Tests/C/run.sh $(C_BUILD)
 
 .PHONY: test-examples

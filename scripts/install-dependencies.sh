@@ -4,7 +4,7 @@
 #
 # usage: scripts/install-dependencies.sh [test]
 #
-# With `test`, also what only the tests need: openssl for certificates, valgrind.
+# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
 
@@ -64,7 +64,7 @@ for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compile
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then
-    for package in openssl valgrind; do
+    for package in mandoc openssl valgrind; do
         is_installed "$package" || missing+=("$package")
     done
 fi

@@ -42,11 +42,6 @@ for name in publish subscribe event_loop; do
 done
 "${CC:-cc}" $strict -o "$work/exactly_once" examples/c/exactly_once.c $(dormouse_flags --cflags --libs) \
     $(pkg-config --cflags --libs libpq)
-# What README.md shows.
-{ printf '#include <dormouse.h>\n#include <stddef.h>\nint main(void)\n{\n'
-  sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```'
-  printf 'return 0;\n}\n'; } >"$work/readme.c"
-"${CC:-cc}" $strict -o "$work/readme" "$work/readme.c" $(dormouse_flags --cflags --libs)
 mkdir "$work/stubs.d"
 protoc-c --c_out="$work/stubs.d" --proto_path="$protocol" dormouse.proto
 # What protoc-c generates is not for -pedantic eyes.
@@ -57,6 +52,19 @@ protoc-c --c_out="$work/stubs.d" --proto_path="$protocol" dormouse.proto
 "${CC:-cc}" $strict -I"$work/stubs.d" -o "$work/stubs-static" examples/c/stubs.c "$work/stubs.d/dormouse.pb-c.o" \
     $(dormouse_flags --cflags) "$work/root/usr/lib/libdormouse.a" $(pkg-config --libs libprotobuf-c openssl)
 ldd "$work/stubs-static" | grep -q libdormouse && fail "stubs-static needs the shared library"
+# All of it. The C library says that it looks up names by shared libraries even then.
+"${CC:-cc}" $strict -static -o "$work/subscribe-static" examples/c/subscribe.c \
+    $(dormouse_flags --static --cflags --libs) 2>"$work/static.log" || { cat "$work/static.log" >&2; exit 1; }
+ldd "$work/subscribe-static" >/dev/null 2>&1 && fail "subscribe-static needs shared libraries"
+for name in libdormouse.so libdormouse.so.0; do
+    [ "$(readlink -f "$work/root/usr/lib/$name")" = "$work/root/usr/lib/libdormouse.so.$(dormouse_flags --modversion)" ] ||
+        fail "$name is no link to the library"
+done
+man -M "$work/root/usr/share/man" -w dormouse_acknowledge >/dev/null || fail "man finds no page for a function"
+# The manual's first program, as the manual says to build it.
+awk '/^\.\\" code/ { wanted = 1 } /^\.Ed/ { if (wanted) exit } inside { gsub(/\\e/, "\\"); print } /^\.Bd/ { inside = wanted }' \
+    "$work/root/usr/share/man/man3/dormouse.3" >"$work/first.c"
+"${CC:-cc}" -o "$work/first" "$work/first.c" $(dormouse_flags --cflags --libs)
 export LD_LIBRARY_PATH=$work/root/usr/lib
 
 echo "run"
@@ -82,8 +90,16 @@ expect "$work/first.txt" '1 order.created one'
 # It goes on where it was.
 "$work/subscribe" "$uri" mailer 'order.*' 2 >"$work/second.txt"
 expect "$work/second.txt" $'2 order.created two\n3 order.paid three'
+"$work/subscribe-static" "$uri" another 'order.paid' 1 >"$work/static.txt"
+expect "$work/static.txt" '3 order.paid three'
 if "$work/publish" "$uri" 'no key' x >"$work/refused.txt" 2>&1; then fail "a bad key was published"; fi
 grep -q 'cannot publish: .*key' "$work/refused.txt" || fail "$(cat "$work/refused.txt")"
+
+echo "  the first program of the manual"
+sed -i "s|dormouse://127.0.0.1:3673|$uri|" "$work/first.c"
+"${CC:-cc}" -o "$work/first" "$work/first.c" $(dormouse_flags --cflags --libs)
+"$work/first" >"$work/first-program.txt"
+expect "$work/first-program.txt" 'hello.world: good morning'
 
 for stubs in stubs stubs-static; do
     echo "  $stubs"

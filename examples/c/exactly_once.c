@@ -1,7 +1,7 @@
 /*
  * Applies each event exactly once to a table of one's own: how many events each key had. The position is kept in the
  * same database and moves in the same transaction as the table, so a crash at any instant neither loses an
- * event nor counts it twice. What the server remembers of this subscriber does not matter then.
+ * event nor counts it twice, and neither do two that run at once. What the server remembers of this subscriber does not matter then.
  *
  *     exactly_once dormouse://127.0.0.1:3673/main 'host=… dbname=…' [COUNT]
  */
@@ -42,11 +42,29 @@ static void execute(PGconn *database, const char *sql)
     PQclear(result);
 }
 
-/* All events of a batch and the position behind them, in one transaction. */
-static void apply(PGconn *database, const dormouse_batch *batch, dormouse_bytes incarnation)
+/*
+ * All events of a batch and the position behind them, in one transaction. The position moves first, and only from where
+ * we know it: its row is locked then, and a second process of this program, which this one may not know of yet, finds
+ * another position when its turn comes.
+ */
+static void apply(PGconn *database, uint64_t known, const dormouse_batch *batch,
+                  dormouse_bytes incarnation)
 {
-    char position[24];
+    char from[24];
+    char upto[24];
+    snprintf(from, sizeof(from), "%llu", (unsigned long long)known);
+    snprintf(upto, sizeof(upto), "%llu", (unsigned long long)batch->upto);
+    const char *moved[3] = {upto, incarnation.data, from};
+    int moved_lengths[3] = {0, (int)incarnation.size, 0};
+    int moved_formats[3] = {0, 1, 0};
     execute(database, "BEGIN");
+    PGresult *result = query(database,
+                             "UPDATE event_position SET position = $1, incarnation = $2::bytea"
+                             " WHERE position = $3",
+                             3, moved, moved_lengths, moved_formats);
+    if (strcmp(PQcmdTuples(result), "1") != 0)
+        die("cannot apply", "another process moved the position; it goes on there");
+    PQclear(result);
     for (size_t i = 0; i < batch->event_count; i++) {
         const dormouse_event *event = &batch->events[i];
         const char *values[1] = {event->key.data};
@@ -57,12 +75,6 @@ static void apply(PGconn *database, const dormouse_batch *batch, dormouse_bytes 
                       " ON CONFLICT (key) DO UPDATE SET count = event_count.count + 1",
                       1, values, lengths, formats));
     }
-    snprintf(position, sizeof(position), "%llu", (unsigned long long)batch->upto);
-    const char *values[2] = {position, incarnation.data};
-    int lengths[2] = {0, (int)incarnation.size};
-    int formats[2] = {0, 1};
-    PQclear(query(database, "UPDATE event_position SET position = $1, incarnation = $2::bytea", 2,
-                  values, lengths, formats));
     execute(database, "COMMIT");
 }
 
@@ -80,7 +92,7 @@ int main(int argc, char **argv)
     execute(database, SCHEMA);
     PGresult *known = query(database, "SELECT position, encode(incarnation, 'hex') FROM event_position",
                             0, NULL, NULL, NULL);
-    unsigned long long position = strtoull(PQgetvalue(known, 0, 0), NULL, 10);
+    uint64_t position = strtoull(PQgetvalue(known, 0, 0), NULL, 10);
     unsigned char incarnation[64];
     size_t size = strlen(PQgetvalue(known, 0, 1)) / 2;
     for (size_t i = 0; i < size && i < sizeof(incarnation); i++) {
@@ -112,7 +124,8 @@ int main(int argc, char **argv)
     dormouse_batch batch;
     dormouse_status status;
     while (left != 0 && (status = dormouse_next_batch(subscription, &batch, -1)) == DORMOUSE_OK) {
-        apply(database, &batch, dormouse_incarnation(client));
+        apply(database, position, &batch, dormouse_incarnation(client));
+        position = batch.upto;
         /* So that lists and alarms show how far we are; nothing depends on it. */
         dormouse_acknowledge(subscription, batch.upto);
         if (left > 0)
