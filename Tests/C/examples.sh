@@ -61,10 +61,10 @@ for name in libdormouse.so libdormouse.so.0; do
         fail "$name is no link to the library"
 done
 man -M "$work/root/usr/share/man" -w dormouse_acknowledge >/dev/null || fail "man finds no page for a function"
-# The manual's first program, as the manual says to build it.
+# The first programs of the manual and of README.md, as they say to build them.
 awk '/^\.\\" code/ { wanted = 1 } /^\.Ed/ { if (wanted) exit } inside { gsub(/\\e/, "\\"); print } /^\.Bd/ { inside = wanted }' \
-    "$work/root/usr/share/man/man3/dormouse.3" >"$work/first.c"
-"${CC:-cc}" -o "$work/first" "$work/first.c" $(dormouse_flags --cflags --libs)
+    "$work/root/usr/share/man/man3/dormouse.3" >"$work/first-manual.c"
+awk '/^```$/ { if (inside) exit } inside { print } /^```c$/ { inside = 1 }' README.md >"$work/first-readme.c"
 export LD_LIBRARY_PATH=$work/root/usr/lib
 
 echo "run"
@@ -95,11 +95,16 @@ expect "$work/static.txt" '3 order.paid three'
 if "$work/publish" "$uri" 'no key' x >"$work/refused.txt" 2>&1; then fail "a bad key was published"; fi
 grep -q 'cannot publish: .*key' "$work/refused.txt" || fail "$(cat "$work/refused.txt")"
 
-echo "  the first program of the manual"
-sed -i "s|dormouse://127.0.0.1:3673|$uri|" "$work/first.c"
-"${CC:-cc}" -o "$work/first" "$work/first.c" $(dormouse_flags --cflags --libs)
-"$work/first" >"$work/first-program.txt"
-expect "$work/first-program.txt" 'hello.world: good morning'
+echo "  the first programs"
+for text in manual readme; do
+    grep -q 'dormouse://127.0.0.1:3673' "$work/first-$text.c" || fail "the first program of the $text was not found"
+    sed -i "s|dormouse://127.0.0.1:3673|$uri|" "$work/first-$text.c"
+    "${CC:-cc}" -o "$work/first-$text" "$work/first-$text.c" $(dormouse_flags --cflags --libs)
+    for _ in 1 2; do
+        "$work/first-$text" >"$work/first.txt"
+        expect "$work/first.txt" 'hello.world: good morning'
+    done
+done
 
 for stubs in stubs stubs-static; do
     echo "  $stubs"
