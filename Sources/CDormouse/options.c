@@ -158,7 +158,7 @@ dormouse_status dm_options_set(struct dm_options *options, const char *name, con
         if (strcmp(options_known[i].name, name) == 0)
             return set_known(options, &options_known[i], value, failure);
     return dm_fail(failure, DORMOUSE_BAD_ARGUMENT,
-                   "there is no option '%s'; dormouse_set in dormouse.h lists them", name);
+                   "there is no option '%s'; dormouse_set(3) and dormouse.h list them", name);
 }
 
 /* ---- URI ---- */
@@ -338,7 +338,8 @@ dormouse_status dm_options_set_uri(struct dm_options *options, const char *uri,
         status = add_host(options, uri + skipped, size - skipped, NULL, 0, failure);
     } else {
         return dm_fail(failure, DORMOUSE_BAD_ARGUMENT,
-                       "the URI has another scheme than dormouse://, dormouses:// or unix:");
+                       "the URI does not begin with dormouse://, dormouses:// or unix:; expected for example "
+                       "dormouse://127.0.0.1:3673/main");
     }
     if (status == DORMOUSE_OK && question != NULL)
         status = parse_query(options, question + 1, failure);

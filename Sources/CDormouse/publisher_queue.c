@@ -84,6 +84,11 @@ static dormouse_status measure(dormouse *client, const dormouse_event *events, s
         if (status != DORMOUSE_OK)
             return status;
         *total += dm_event_field_bytes(size);
+        if (*total > bytes_max && i == 0)
+            return dm_fail(&client->failure, DORMOUSE_FRAME_TOO_LARGE,
+                           "an event has %zu bytes; expected at most %zu: keep the payload elsewhere, or start the "
+                           "server with a larger --frame-bytes",
+                           *total, bytes_max);
         if (*total > bytes_max)
             return dm_fail(&client->failure, DORMOUSE_FRAME_TOO_LARGE,
                            "the first %zu of %zu events have more than %zu bytes, which is what the server "

@@ -69,6 +69,8 @@ static bool open_socket(struct dm_transport *transport, int family)
     return true;
 }
 
+#define CANNOT_CONNECT "cannot connect (is dormoused listening there?)"
+
 static enum dm_io begin(struct dm_transport *transport, const struct sockaddr *address,
                         socklen_t size)
 {
@@ -78,7 +80,7 @@ static enum dm_io begin(struct dm_transport *transport, const struct sockaddr *a
         return DM_IO_DONE;
     if (errno == EINPROGRESS || errno == EINTR)
         return DM_IO_AGAIN;
-    return fail(transport, "cannot connect", errno);
+    return fail(transport, CANNOT_CONNECT, errno);
 }
 
 enum dm_io dm_transport_connect(struct dm_transport *transport, const struct addrinfo *address)
@@ -106,7 +108,7 @@ enum dm_io dm_transport_connected(struct dm_transport *transport)
     socklen_t size = sizeof(error);
     if (getsockopt(transport->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
         error = errno;
-    return error == 0 ? DM_IO_DONE : fail(transport, "cannot connect", error);
+    return error == 0 ? DM_IO_DONE : fail(transport, CANNOT_CONNECT, error);
 }
 
 enum dm_io dm_transport_handshake(struct dm_transport *transport)
