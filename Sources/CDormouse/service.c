@@ -7,6 +7,8 @@
 /* What a server may have sent ahead of the closures. It has the credit that the program gives it, which is
  * not looked at here. */
 #define QUEUE_BYTES_MAX ((size_t)64 << 20)
+/* What an empty one costs, about. */
+#define DELIVERY_BYTES ((size_t)64)
 
 /* A unary call: the context of its dm_call. */
 struct unary {
@@ -250,7 +252,7 @@ dormouse_status dm_service_delivered(void *context, const uint8_t *bytes, size_t
                                      struct dm_failure *failure)
 {
     struct stream *stream = context;
-    if (stream->queued_bytes + size > QUEUE_BYTES_MAX)
+    if (stream->queued_bytes + DELIVERY_BYTES + size > QUEUE_BYTES_MAX)
         return dm_fail(failure, DORMOUSE_PROTOCOL_ERROR,
                        "%zu bytes of deliveries wait for dormouse_process; grant less credit, or process them",
                        stream->queued_bytes);
@@ -266,7 +268,7 @@ dormouse_status dm_service_delivered(void *context, const uint8_t *bytes, size_t
     else
         stream->newest->next = delivery;
     stream->newest = delivery;
-    stream->queued_bytes += size;
+    stream->queued_bytes += DELIVERY_BYTES + size;
     return DORMOUSE_OK;
 }
 
@@ -331,7 +333,7 @@ static void dispatch(struct stream *stream)
         stream->oldest = delivery->next;
         if (stream->oldest == NULL)
             stream->newest = NULL;
-        stream->queued_bytes -= delivery->size;
+        stream->queued_bytes -= DELIVERY_BYTES + delivery->size;
         const ProtobufCMessage *message = dm_message_decode(
             service->arena, stream->reply, delivery->bytes, delivery->size, false);
         free(delivery);

@@ -51,7 +51,7 @@ static uint32_t begin_subscribe(struct script *script, struct heard *heard)
     memset(heard, 0, sizeof(*heard));
     heard->client = script->client;
     dormouse__v1__dormouse__subscribe(service, &request, on_delivery, heard);
-    settle(script->client);
+    dormouse_process(script->client);
     return dormouse_service_stream(service);
 }
 
@@ -61,7 +61,7 @@ static void begin_seek(struct script *script, struct heard *heard)
     memset(heard, 0, sizeof(*heard));
     heard->client = script->client;
     dormouse__v1__dormouse__seek(dormouse_service(script->client), &request, on_seen, heard);
-    settle(script->client);
+    dormouse_process(script->client);
 }
 
 static void end(struct script *script)
@@ -174,6 +174,56 @@ static void deliveries_without_end_are_bounded(void)
     dormouse_process(script.client);
     CHECK(heard.ends == 1 && heard.status == DORMOUSE_PROTOCOL_ERROR);
     end(&script);
+
+    /* Empty ones, too. */
+    script = begin_open("");
+    begin_subscribe(&script, &heard);
+    script.client->is_dispatching = true;
+    for (int i = 0; i < 40 && dormouse_get_state(script.client) == DORMOUSE_OPEN; i++) {
+        for (int k = 0; k < 100000; k++)
+            add_frame(&script, DM_DATA, 0, 2, NULL, 0);
+        send_bytes(&script);
+    }
+    CHECK(dormouse_get_state(script.client) == DORMOUSE_FAILED);
+    script.client->is_dispatching = false;
+    end(&script);
+    CHECK(heard.ends == 1);
+}
+
+static void what_is_of_a_connection_ends_with_it(void)
+{
+    struct script script = begin_open("&reconnect=yes&reconnect_min_ms=1");
+    struct heard stream;
+    struct heard seek = {0};
+    struct heard granted = {0};
+    uint32_t number = begin_subscribe(&script, &stream);
+    add_delivery(&script, 2, 0, 0, 0, 0);
+    send_bytes(&script);
+    close(script.fd);
+    /* Neither is sent before the end of the connection is seen. */
+    Dormouse__V1__GrantRequest grant = DORMOUSE__V1__GRANT_REQUEST__INIT;
+    Dormouse__V1__SeekRequest request = DORMOUSE__V1__SEEK_REQUEST__INIT;
+    seek.client = granted.client = script.client;
+    grant.stream = number;
+    dormouse__v1__dormouse__grant(dormouse_service(script.client), &grant, on_granted, &granted);
+    dormouse__v1__dormouse__seek(dormouse_service(script.client), &request, on_seen, &seek);
+    while (stream.ends == 0)
+        dormouse_process(script.client);
+    CHECK(stream.status == DORMOUSE_CONNECTION_LOST);
+    CHECK(granted.ends == 1 && granted.status == DORMOUSE_CONNECTION_LOST);
+    CHECK(seek.ends == 0 && seek.replies == 0);
+    /* On the next connection the Seek is the first request; until its welcome, what is known of the log stays known. */
+    while (script.client->stage != DM_STAGE_TALKING)
+        dormouse_process(script.client);
+    script.fd = accept(listener, NULL, NULL);
+    CHECK(script.fd >= 0 && dormouse_get_state(script.client) == DORMOUSE_CONNECTING);
+    CHECK(dormouse_incarnation(script.client).size == 16);
+    add_welcome(&script);
+    send_bytes(&script);
+    add_frame(&script, DM_RESPONSE, 0, 2, NULL, 0);
+    send_bytes(&script);
+    CHECK(seek.replies == 1 && seek.ends == 0 && granted.ends == 1);
+    end(&script);
 }
 
 /* Good bytes, some of them changed, in pieces. */
@@ -217,6 +267,7 @@ int main(void)
     TEST(a_closure_may_cancel_its_own_stream);
     TEST(numbers_of_streams_are_not_those_of_the_wire);
     TEST(deliveries_without_end_are_bounded);
+    TEST(what_is_of_a_connection_ends_with_it);
     TEST(any_bytes_are_survived);
     close(listener);
     return 0;
