@@ -268,8 +268,9 @@ static void ask(dormouse *client)
     request.exchange = dm_binary(client->options.exchange);
     request.producer = dm_binary(client->options.producer);
     size_t mark = dm_request_begin(&client->session);
-    if (mark != 0 && dm_message_append(&client->session.out, &request.base)
-        && dm_request_finish(&client->session, mark, DM_PRODUCER, DM_KIND_PRODUCER, NULL) != 0)
+    if (mark == 0 || !dm_message_append(&client->session.out, &request.base))
+        dm_request_drop(&client->session, mark);
+    else if (dm_request_finish(&client->session, mark, DM_PRODUCER, DM_KIND_PRODUCER, NULL) != 0)
         publisher->state = DM_ASKING;
 }
 

@@ -96,6 +96,12 @@ size_t dm_request_begin(struct dm_session *session)
     return session->out.end - session->out.start;
 }
 
+void dm_request_drop(struct dm_session *session, size_t mark)
+{
+    if (mark != 0)
+        session->out.end = session->out.start + mark - DM_FRAME_HEADER_BYTES;
+}
+
 uint32_t dm_request_finish(struct dm_session *session, size_t mark, enum dm_method method,
                            enum dm_kind kind, void *owner)
 {
@@ -107,7 +113,7 @@ uint32_t dm_request_finish(struct dm_session *session, size_t mark, enum dm_meth
              || dm_table_find(&session->requests, session->last_stream) != NULL);
     struct dm_request request = {session->last_stream, kind, owner};
     if (kind != DM_KIND_NONE && !dm_table_add(&session->requests, request)) {
-        out->end = out->start + mark - DM_FRAME_HEADER_BYTES;
+        dm_request_drop(session, mark);
         return 0;
     }
     struct dm_frame frame = {0};

@@ -83,9 +83,11 @@ void dm_session_close(struct dm_session *session, dormouse_status status, const 
 
 /*
  * Appends a REQUEST whose payload is written by the caller: begin, append to `out`, finish. Finish gives the stream's
- * number, 0 without memory. DM_KIND_NONE: no answer is wanted unless it fails, and a failure is dropped.
+ * number, 0 without memory. DM_KIND_NONE: no answer is wanted unless it fails, and a failure is dropped. What was
+ * begun and can not be finished must be dropped, or half a frame would be sent.
  */
 size_t dm_request_begin(struct dm_session *session);
+void dm_request_drop(struct dm_session *session, size_t mark);
 uint32_t dm_request_finish(struct dm_session *session, size_t mark, enum dm_method method,
                            enum dm_kind kind, void *owner);
 /* All of it at once, from bytes. */

@@ -134,8 +134,10 @@ static bool send_message(dormouse_subscription *subscription, enum dm_method met
 {
     struct dm_session *session = &subscription->client->session;
     size_t mark = dm_request_begin(session);
-    return mark != 0 && dm_message_append(&session->out, message)
-        && dm_request_finish(session, mark, method, DM_KIND_NONE, NULL) != 0;
+    if (mark != 0 && dm_message_append(&session->out, message))
+        return dm_request_finish(session, mark, method, DM_KIND_NONE, NULL) != 0;
+    dm_request_drop(session, mark);
+    return false;
 }
 
 static void send_subscribe(dormouse_subscription *subscription)
@@ -165,8 +167,10 @@ static void send_subscribe(dormouse_subscription *subscription)
     if (mark == 0
         || !dm_buffer_append(&session->out, request->fixed_part.bytes + request->fixed_part.start,
                              dm_buffer_size(&request->fixed_part))
-        || !dm_message_append(&session->out, &message.base))
+        || !dm_message_append(&session->out, &message.base)) {
+        dm_request_drop(session, mark);
         return;
+    }
     subscription->stream =
         dm_request_finish(session, mark, DM_SUBSCRIBE, DM_KIND_SUBSCRIBE, subscription);
     if (subscription->stream == 0)

@@ -2,10 +2,12 @@
  * Without memory: each allocation of the library fails once, in a run of everything it does. Whatever it answers, it
  * neither crashes nor leaks, and works again afterwards.
  */
+#include "client.h"
 #include "dormouse_service.h"
 
 #include "dormouse.pb-c.h"
 #include "server.h"
+#include "subscribe_request.h"
 
 /* The linker leads the library's allocations here (--wrap). */
 void *__real_malloc(size_t size);
@@ -124,10 +126,59 @@ static void every_allocation_may_fail(void)
     }
 }
 
+/* Half a frame in the way out would be read as a part of the next, or as one that was there before. */
+static void a_request_without_memory_leaves_nothing_behind(void)
+{
+    char uri[128];
+    snprintf(uri, sizeof(uri), "dormouse://127.0.0.1:%d/main?producer=half", server_port);
+    dormouse *client = dormouse_new();
+    CHECK_STATUS(client, dormouse_set_uri(client, uri), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_connect(client, 5000), DORMOUSE_OK);
+    /* Room for a header, and for nothing behind it. */
+    struct dm_buffer *out = &client->session.out;
+    CHECK(dm_buffer_size(out) == 0 && dm_buffer_reserve(out, 256));
+    size_t filled = out->capacity - DM_FRAME_HEADER_BYTES;
+    out->end = filled;
+    dormouse_event event = {0};
+    event.key = dormouse_text("memory.x");
+    CHECK_STATUS(client, dm_publisher_add(client, &event, 1, NULL), DORMOUSE_OK);
+    allocations = 0;
+    fails_at = 0;
+    dm_publisher_pump(client, dm_now());
+    fails_at = -1;
+    CHECK(dm_buffer_size(out) == filled && client->publisher.state == DM_UNKNOWN);
+    dm_buffer_clear(out);
+    CHECK_STATUS(client, dormouse_flush(client, 5000), DORMOUSE_OK);
+
+    dormouse_subscribe_options options = {0};
+    options.struct_size = sizeof(options);
+    dormouse_subscription *subscription;
+    CHECK_STATUS(client, dormouse_subscribe(client, &options, 5000, &subscription), DORMOUSE_OK);
+    dm_subscription_lost(subscription);
+    out->end = filled;
+    allocations = 0;
+    fails_at = 0;
+    dm_subscription_pump(subscription, dm_now());
+    fails_at = -1;
+    CHECK(dm_buffer_size(out) == filled && subscription->state == DM_UNSENT);
+    dm_buffer_clear(out);
+    subscription->state = DM_LIVE;
+    subscription->used_events = subscription->request->credit_events;
+    out->end = filled;
+    allocations = 0;
+    fails_at = 0;
+    dm_subscription_pump(subscription, dm_now());
+    fails_at = -1;
+    CHECK(dm_buffer_size(out) == filled);
+    dm_buffer_clear(out);
+    dormouse_free(client);
+}
+
 int main(void)
 {
     server_start();
     CHECK(run());
+    TEST(a_request_without_memory_leaves_nothing_behind);
     TEST(every_allocation_may_fail);
     server_end(SIGTERM);
     return 0;
