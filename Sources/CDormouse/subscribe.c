@@ -34,6 +34,7 @@ static dormouse_subscription *make(dormouse *client, const dormouse_subscribe_op
         return NULL;
     }
     subscription->client = client;
+    subscription->is_being_made = true;
     subscription->on_events = options->on_events;
     subscription->on_end = options->on_end;
     subscription->context = options->context;
@@ -67,7 +68,7 @@ dormouse_status dormouse_subscribe(dormouse *client, const dormouse_subscribe_op
     if (made == NULL)
         return client->failure.status;
     status = dm_wait(client, is_decided, made, dm_deadline(dm_now(), timeout_ms));
-    /* A callback that it got meanwhile may have freed it; it is gone with the next sweep then. */
+    made->is_being_made = false;
     if (status == DORMOUSE_OK && made->state == DM_ENDED) {
         client->failure = made->failure;
         status = made->failure.status;
@@ -136,7 +137,11 @@ static dormouse_status take_batch(dormouse_subscription *subscription, dormouse_
             dm_work(client, dm_now());
         return taking.status;
     }
+    subscription->waited_for++;
     dormouse_status status = dm_wait(client, take, &taking, dm_deadline(dm_now(), timeout_ms));
+    /* Another one's callback may have freed it meanwhile. */
+    if (--subscription->waited_for == 0 && subscription->is_freed && !client->is_dispatching)
+        dm_sweep(client);
     if (taking.has_batch || taking.status != DORMOUSE_OK)
         return taking.status;
     return status == DORMOUSE_TIMEOUT ? dm_timed_out(client, "there was no event") : status;

@@ -437,6 +437,8 @@ dormouse_status dm_subscription_take(dormouse_subscription *subscription, dormou
 bool dm_subscription_dispatch(dormouse_subscription *subscription)
 {
     bool was_called = false;
+    if (subscription->is_being_made)
+        return false;
     while (!subscription->is_freed && subscription->on_events != NULL) {
         dormouse_batch batch;
         bool has_batch;

@@ -41,7 +41,10 @@ struct dormouse_subscription {
     bool is_end_told;
     /* Freed by its own callback, which is still running. */
     bool is_freed;
-    bool is_called;
+    /* dormouse_subscribe has not returned it yet: no callback may hear of it before. */
+    bool is_being_made;
+    /* Calls that wait for its events: it is not destroyed beneath them. */
+    unsigned waited_for;
     int64_t retry_at;
     unsigned failures;
     struct dm_failure failure;

@@ -184,7 +184,7 @@ void dm_sweep(dormouse *client)
     dormouse_subscription **link = &client->subscriptions;
     while (*link != NULL) {
         dormouse_subscription *each = *link;
-        if (!each->is_freed) {
+        if (!each->is_freed || each->waited_for > 0) {
             link = &each->next;
             continue;
         }
@@ -292,8 +292,9 @@ static bool has_callbacks_due(const dormouse *client)
     if (client->publisher.told != NULL || client->completed != NULL || dm_service_has_due(client))
         return true;
     for (const dormouse_subscription *each = client->subscriptions; each != NULL; each = each->next)
-        if ((each->on_events != NULL && each->oldest != NULL)
-            || (each->state == DM_ENDED && each->on_end != NULL && !each->is_end_told))
+        if (!each->is_being_made && !each->is_freed
+            && ((each->on_events != NULL && each->oldest != NULL)
+                || (each->state == DM_ENDED && each->on_end != NULL && !each->is_end_told)))
             return true;
     return false;
 }

@@ -4,6 +4,8 @@
  */
 #include "script.h"
 
+#include <sys/wait.h>
+
 static dormouse_subscription *subscribe(struct script *script, const char *name)
 {
     dormouse_subscribe_options options = {0};
@@ -210,6 +212,118 @@ static void any_bytes_at_any_split_are_survived(void)
     }
 }
 
+/* Sends what the script has once the client has sent something more: from another process, while it waits. */
+static pid_t answer_the_next(struct script *script)
+{
+    char bytes[4096];
+    while (recv(script->fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid > 0) {
+        dm_buffer_clear(&script->bytes);
+        return pid;
+    }
+    if (recv(script->fd, bytes, sizeof(bytes), 0) > 0)
+        send(script->fd, script->bytes.bytes, dm_buffer_size(&script->bytes), MSG_NOSIGNAL);
+    _exit(0);
+}
+
+struct freed {
+    int batches;
+    int ends;
+    dormouse_subscription *other;
+};
+
+static void free_on_events(void *context, dormouse_subscription *subscription, const dormouse_batch *batch)
+{
+    struct freed *freed = context;
+    CHECK(batch->event_count > 0);
+    freed->batches++;
+    dormouse_unsubscribe(freed->other == NULL ? subscription : freed->other);
+    freed->other = NULL;
+}
+
+static void free_on_end(void *context, dormouse_subscription *subscription, dormouse_status status,
+                        const char *error)
+{
+    (void)status;
+    CHECK(error[0] != 0);
+    ((struct freed *)context)->ends++;
+    dormouse_unsubscribe(subscription);
+}
+
+static dormouse_subscribe_options options_that_free(struct freed *freed)
+{
+    dormouse_subscribe_options options = {0};
+    options.struct_size = sizeof(options);
+    options.on_events = free_on_events;
+    options.on_end = free_on_end;
+    options.context = freed;
+    return options;
+}
+
+static void end(struct script *script, pid_t pid)
+{
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    dormouse_free(script->client);
+    close(script->fd);
+    dm_buffer_free(&script->bytes);
+}
+
+/* The caller of dormouse_subscribe gets the subscription first, and callbacks only then. */
+static void a_subscription_may_be_freed_by_its_first_callback(void)
+{
+    struct freed freed = {0};
+    dormouse_subscribe_options options = options_that_free(&freed);
+    dormouse_subscription *subscription;
+    struct script script = begin_open("");
+    add_delivery(&script, 2, 0, 0, 0, 0);
+    add_delivery(&script, 2, 0, 2, 2, 1);
+    pid_t pid = answer_the_next(&script);
+    CHECK_STATUS(script.client, dormouse_subscribe(script.client, &options, 5000, &subscription), DORMOUSE_OK);
+    CHECK(freed.batches == 0 && dormouse_is_live(subscription));
+    CHECK(dormouse_next_timeout(script.client) == 0);
+    CHECK_STATUS(script.client, dormouse_process(script.client), DORMOUSE_OK);
+    CHECK(freed.batches == 1 && freed.ends == 0 && script.client->subscriptions == NULL);
+    end(&script, pid);
+}
+
+static void a_refused_subscription_has_no_end(void)
+{
+    struct freed freed = {0};
+    dormouse_subscribe_options options = options_that_free(&freed);
+    dormouse_subscription *subscription;
+    struct script script = begin_open("");
+    add_frame(&script, DM_END, DORMOUSE_NOT_FOUND, 2, NULL, 0);
+    pid_t pid = answer_the_next(&script);
+    CHECK_STATUS(script.client, dormouse_subscribe(script.client, &options, 5000, &subscription), DORMOUSE_NOT_FOUND);
+    CHECK(subscription == NULL && freed.ends == 0 && script.client->subscriptions == NULL);
+    end(&script, pid);
+}
+
+static void a_subscription_may_be_freed_while_its_next_event_is_waited_for(void)
+{
+    struct freed freed = {0};
+    struct script script = begin_open("");
+    dormouse_subscription *waited = subscribe(&script, "waited");
+    dormouse_subscribe_options options = options_that_free(&freed);
+    dormouse_subscription *other;
+    const dormouse_event *event;
+    CHECK_STATUS(script.client, dormouse_subscribe(script.client, &options, 0, &other), DORMOUSE_OK);
+    freed.other = waited;
+    add_delivery(&script, waited->stream, 0, 0, 0, 0);
+    add_delivery(&script, other->stream, 0, 0, 0, 0);
+    send_bytes(&script);
+    add_delivery(&script, other->stream, 0, 2, 2, 1);
+    CHECK(send(script.fd, script.bytes.bytes, dm_buffer_size(&script.bytes), MSG_NOSIGNAL) > 0);
+    CHECK_STATUS(script.client, dormouse_next(waited, &event, 5000), DORMOUSE_CANCELLED);
+    CHECK(freed.batches == 1 && script.client->subscriptions == other);
+    dormouse_free(script.client);
+    close(script.fd);
+    dm_buffer_free(&script.bytes);
+}
+
 int main(void)
 {
     listen_somewhere();
@@ -223,6 +337,9 @@ int main(void)
     TEST(bookmarks_and_pings_without_end_take_no_memory);
     TEST(a_server_that_never_answers_is_a_timeout);
     TEST(any_bytes_at_any_split_are_survived);
+    TEST(a_subscription_may_be_freed_by_its_first_callback);
+    TEST(a_refused_subscription_has_no_end);
+    TEST(a_subscription_may_be_freed_while_its_next_event_is_waited_for);
     close(listener);
     return 0;
 }
