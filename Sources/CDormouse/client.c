@@ -157,6 +157,8 @@ dormouse_status dormouse_close(dormouse *client, int timeout_ms)
 {
     if (client == NULL)
         return DORMOUSE_BAD_ARGUMENT;
+    if (client->is_dispatching)
+        return dm_bad(client, "a handle is not closed inside one of its callbacks; let the callback set a flag");
     dormouse_status status = DORMOUSE_OK;
     int64_t deadline = dm_deadline(dm_now(), timeout_ms);
     if (dm_check_running(client) == DORMOUSE_OK) {

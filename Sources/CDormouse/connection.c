@@ -69,7 +69,7 @@ static bool is_final(dormouse_status status)
 {
     return status == DORMOUSE_UNAUTHENTICATED || status == DORMOUSE_PERMISSION_DENIED
         || status == DORMOUSE_INVALID_ARGUMENT || status == DORMOUSE_UNIMPLEMENTED
-        || status == DORMOUSE_FAILED_PRECONDITION;
+        || status == DORMOUSE_FAILED_PRECONDITION || status == DORMOUSE_BAD_ARGUMENT;
 }
 
 /* The attempt has failed: the next address, the next host, or a pause after all of them. */
@@ -197,6 +197,14 @@ static void reached(dormouse *client, int64_t now)
         shake_hands(client, now);
 }
 
+/* Who reads on the way would be let in as us; on this machine there is no way. */
+static bool would_show_token(const dormouse *client, const struct addrinfo *address)
+{
+    const struct dm_options *options = &client->options;
+    return options->tls == DM_TLS_OFF && !options->insecure_token
+        && *dm_text_or_empty(options->token) != '\0' && !dm_is_loopback(address->ai_addr);
+}
+
 void dm_connection_begin(dormouse *client, int64_t now)
 {
     const struct dm_host *host = &client->options.hosts[client->host_index];
@@ -210,6 +218,12 @@ void dm_connection_begin(dormouse *client, int64_t now)
             return;
         struct addrinfo *address = client->next_address;
         client->next_address = address->ai_next;
+        if (would_show_token(client, address)) {
+            fail_attempt(client, now, DORMOUSE_BAD_ARGUMENT,
+                         "the token is not sent without TLS to another machine; use dormouses:// or tls=require, or "
+                         "insecure_token=yes in a network that you trust");
+            return;
+        }
         outcome = dm_transport_connect(&client->transport, address);
     }
     client->stage = DM_STAGE_CONNECTING;

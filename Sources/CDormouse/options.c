@@ -20,6 +20,7 @@ struct option {
 static const struct option options_known[] = {
     {"client", TEXT, AT(client), 0, 256},
     {"token", TEXT, AT(token), 0, TEXT_BYTES_MAX},
+    {"insecure_token", YES_NO, AT(insecure_token), 0, 0},
     {"exchange", TEXT, AT(exchange), 0, 128},
     {"producer", TEXT, AT(producer), 0, 128},
     {"tls", TLS_MODE, AT(tls), 0, 0},

@@ -29,6 +29,7 @@ struct dm_options {
     char *tls_name;
     enum dm_tls tls;
     bool reconnect;
+    bool insecure_token;
     uint32_t connect_timeout_ms;
     uint32_t heartbeat_ms;
     uint32_t reconnect_min_ms;

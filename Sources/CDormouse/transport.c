@@ -24,6 +24,22 @@ void dm_transport_init(struct dm_transport *transport)
     transport->fd = -1;
 }
 
+bool dm_is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in four;
+        memcpy(&four, address, sizeof(four));
+        return ntohl(four.sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 six;
+        memcpy(&six, address, sizeof(six));
+        return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr)
+            || (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr) && six.sin6_addr.s6_addr[12] == 127);
+    }
+    return address->sa_family == AF_UNIX;
+}
+
 void dm_transport_close(struct dm_transport *transport)
 {
     dm_tls_free(transport->tls);

@@ -23,8 +23,11 @@ struct dm_transport {
 };
 
 struct addrinfo;
+struct sockaddr;
 
 void dm_transport_init(struct dm_transport *transport);
+/* Whether what is sent there stays on this machine. */
+bool dm_is_loopback(const struct sockaddr *address);
 void dm_transport_close(struct dm_transport *transport);
 /* Begins to connect. DONE: connected already; AGAIN: ask dm_transport_connected. */
 enum dm_io dm_transport_connect(struct dm_transport *transport, const struct addrinfo *address);

@@ -319,6 +319,45 @@ static void wrong_calls_are_answered(void)
     dormouse_free(client);
 }
 
+/* Connects to a machine that does not answer (192.0.2.0/24 is for documents): before the first byte, or not at all. */
+static dormouse_status connect_far(const char *options)
+{
+    char uri[128];
+    snprintf(uri, sizeof(uri), "dormouse://secret@192.0.2.1?reconnect=no&connect_timeout_ms=50%s", options);
+    dormouse *client = dormouse_new();
+    CHECK_STATUS(client, dormouse_set_uri(client, uri), DORMOUSE_OK);
+    dormouse_status status = dormouse_connect(client, 5000);
+    CHECK(strstr(dormouse_error(client), "secret") == NULL);
+    CHECK((status == DORMOUSE_BAD_ARGUMENT) == (strstr(dormouse_error(client), "insecure_token") != NULL));
+    dormouse_free(client);
+    return status;
+}
+
+static void a_token_is_not_shown_on_the_way(void)
+{
+    CHECK(connect_far("") == DORMOUSE_BAD_ARGUMENT);
+    CHECK(connect_far("&tls=require") == DORMOUSE_CANNOT_CONNECT);
+    CHECK(connect_far("&insecure_token=yes") == DORMOUSE_CANNOT_CONNECT);
+    dormouse_free(open_client("?token=secret"));
+}
+
+static void close_inside(void *context, const dormouse_published *result)
+{
+    CHECK(result->status == DORMOUSE_OK);
+    dormouse *client = context;
+    CHECK_STATUS(client, dormouse_close(client, 5000), DORMOUSE_BAD_ARGUMENT);
+}
+
+static void a_callback_can_not_close_its_handle(void)
+{
+    dormouse *client = open_client("");
+    dormouse_event event = event_of("a", "b");
+    CHECK_STATUS(client, dormouse_publish_async(client, &event, 1, 5000, close_inside, client), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_flush(client, 5000), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_publish(client, &event, 1, 5000, NULL), DORMOUSE_OK);
+    dormouse_free(client);
+}
+
 /* Nothing lost, nothing twice, in order, while the server is killed, drained and started again. */
 static void nothing_is_lost_when_the_server_dies(void)
 {
@@ -407,6 +446,8 @@ int main(void)
 {
     server_start();
     TEST(wrong_calls_are_answered);
+    TEST(a_token_is_not_shown_on_the_way);
+    TEST(a_callback_can_not_close_its_handle);
     TEST(an_event_comes_back_with_everything_it_had);
     TEST(what_was_acknowledged_does_not_come_again);
     TEST(everything_works_in_an_event_loop);

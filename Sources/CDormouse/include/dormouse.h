@@ -114,7 +114,8 @@ DORMOUSE_API dormouse_status dormouse_set_uri(dormouse *client, const char *uri)
  * that new ones change no structure:
  *
  *   client                 name of this connection, for people
- *   token                  what the server knows you by
+ *   token                  what the server knows you by; without TLS it is sent to this machine only
+ *   insecure_token         yes: send the token without TLS to other machines, too (no)
  *   exchange               the exchange of this handle (main)
  *   producer               name under which events are published; with it, no event is stored twice
  *   tls                    off, require (encrypted, unverified) or verify-full (off)
