@@ -196,8 +196,8 @@ dormouse_status dm_call_typed(dormouse *client, enum dm_method method,
         *reply = dm_message_decode(client->arena, reply_type, call->reply.bytes,
                                    dm_buffer_size(&call->reply), is_listing);
         if (*reply == NULL)
-            status = dm_fail(&client->failure, DORMOUSE_PROTOCOL_ERROR,
-                             "the server's answer is not readable");
+            status = dm_not_decoded(&client->failure, client->arena,
+                                    "the server's answer is not readable");
     }
     dm_call_free(call);
     return status;

@@ -97,6 +97,35 @@ bool dm_delivery_read(const uint8_t *bytes, size_t size, struct dm_delivery *del
     return read == DM_READ_END;
 }
 
+bool dm_publish_reply_read(const uint8_t *bytes, size_t size, dormouse_published *result)
+{
+    struct dm_reader reader = {bytes, bytes + size};
+    struct dm_field field;
+    enum dm_read read;
+    result->first_position = result->last_position = result->duplicate_count = 0;
+    while ((read = next(&reader, &field)) == DM_READ_FIELD) {
+        switch (field.field << 3 | field.wire_type) {
+        case FIELD(1, 1): result->first_position = field.number; break;
+        case FIELD(2, 1): result->last_position = field.number; break;
+        case FIELD(3, 0): result->duplicate_count = (uint32_t)field.number; break;
+        default: break;
+        }
+    }
+    return read == DM_READ_END;
+}
+
+bool dm_producer_reply_read(const uint8_t *bytes, size_t size, uint64_t *sequence)
+{
+    struct dm_reader reader = {bytes, bytes + size};
+    struct dm_field field;
+    enum dm_read read;
+    *sequence = 0;
+    while ((read = next(&reader, &field)) == DM_READ_FIELD)
+        if (field.field == 1 && field.wire_type == 1)
+            *sequence = field.number;
+    return read == DM_READ_END;
+}
+
 static bool read_header(const struct dm_field *source, dormouse_header *header)
 {
     struct dm_reader reader = {source->bytes, source->bytes + source->size};

@@ -21,6 +21,13 @@ ProtobufCMessage *dm_message_decode(dormouse_arena *arena, const ProtobufCMessag
                                      size == 0 ? &nothing : bytes);
 }
 
+dormouse_status dm_not_decoded(struct dm_failure *failure, const dormouse_arena *arena,
+                               const char *text)
+{
+    return dormouse_arena_starved(arena) ? dm_fail_memory(failure)
+                                         : dm_fail(failure, DORMOUSE_PROTOCOL_ERROR, "%s", text);
+}
+
 void dm_failure_decode(struct dm_failure *failure, dormouse_arena *arena, uint16_t code,
                        const void *bytes, size_t size)
 {

@@ -15,6 +15,9 @@ bool dm_message_append(struct dm_buffer *buffer, const ProtobufCMessage *message
  */
 ProtobufCMessage *dm_message_decode(dormouse_arena *arena, const ProtobufCMessageDescriptor *type,
                                     const void *bytes, size_t size, bool is_listing);
+/* Why it was NULL: PROTOCOL_ERROR with this text, or NO_MEMORY. */
+dormouse_status dm_not_decoded(struct dm_failure *failure, const dormouse_arena *arena,
+                               const char *text);
 /* A Failure, or as much of it as can be understood. */
 void dm_failure_decode(struct dm_failure *failure, dormouse_arena *arena, uint16_t code,
                        const void *bytes, size_t size);

@@ -68,9 +68,14 @@ dormouse_status dormouse_publish_async(dormouse *client, const dormouse_event *e
                  timeout_ms == 0 ? 0 : dm_deadline(dm_now(), timeout_ms));
     if (status != DORMOUSE_OK)
         return status;
-    /* The first goes at once; the next gather until it is answered, are many, or some time is over. */
+    /*
+     * The first goes at once; the next gather until it is answered, are many, or some time is over. A socket that took
+     * no more is not asked again for each event.
+     */
     const struct dm_publisher *publisher = &client->publisher;
-    if (publisher->under_way == 0 || publisher->newest != publisher->unsent
+    bool is_many = publisher->newest != publisher->unsent
+        && publisher->under_way < DM_GROUPS_UNDER_WAY_MAX;
+    if (publisher->under_way == 0 || (is_many && !client->is_blocked)
         || now - client->worked_at > GATHER_MS)
         dm_work(client, dm_now());
     return DORMOUSE_OK;

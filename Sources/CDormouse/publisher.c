@@ -193,18 +193,12 @@ void dm_publisher_answered(dormouse *client, struct dm_group *group,
         finish_answered(client);
         return;
     }
-    const Dormouse__V1__PublishReply *reply = (const Dormouse__V1__PublishReply *)dm_message_decode(
-        client->session.arena, &dormouse__v1__publish_reply__descriptor, bytes, size, false);
     group->is_answered = true;
     publisher->failures = 0;
-    if (reply == NULL || reply->duplicates > group->event_count) {
+    if (!dm_publish_reply_read(bytes, size, &group->result)
+        || group->result.duplicate_count > group->event_count)
         dm_fail(&group->failure, DORMOUSE_PROTOCOL_ERROR,
                 "the server's answer to a publish is not readable");
-    } else {
-        group->result.first_position = reply->first_position;
-        group->result.last_position = reply->last_position;
-        group->result.duplicate_count = reply->duplicates;
-    }
     finish_answered(client);
 }
 
@@ -239,20 +233,19 @@ void dm_publisher_asked(dormouse *client, const struct dm_failure *failure, cons
         }
         return;
     }
-    const Dormouse__V1__ProducerReply *reply = (const Dormouse__V1__ProducerReply *)dm_message_decode(
-        client->session.arena, &dormouse__v1__producer_reply__descriptor, bytes, size, false);
-    if (reply == NULL) {
+    uint64_t sequence;
+    if (!dm_producer_reply_read(bytes, size, &sequence)) {
         struct dm_failure broken;
         dm_fail(&broken, DORMOUSE_PROTOCOL_ERROR, "the server's answer to Producer is not readable");
         dm_publisher_give_up(client, &broken);
         return;
     }
-    if (publisher->has_base && reply->sequence > publisher->base + publisher->sent_index)
-        resolve_conflict(client, reply->sequence);
+    if (publisher->has_base && sequence > publisher->base + publisher->sent_index)
+        resolve_conflict(client, sequence);
     if (!publisher->has_base) {
         uint64_t first = publisher->oldest != NULL ? publisher->oldest->first_index
                                                    : publisher->next_index;
-        publisher->base = reply->sequence - (first - 1);
+        publisher->base = sequence - (first - 1);
         publisher->sent_index = first - 1;
         publisher->has_base = true;
     }

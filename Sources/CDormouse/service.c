@@ -102,8 +102,7 @@ static void completed(struct dm_call *call, void *context)
         reply = dm_message_decode(unary->service->arena, unary->reply, call->reply.bytes,
                                   dm_buffer_size(&call->reply), true);
         if (reply == NULL)
-            dm_fail(&client->failure, DORMOUSE_PROTOCOL_ERROR,
-                    "the server's answer is not readable");
+            dm_not_decoded(&client->failure, unary->service->arena, "the server's answer is not readable");
     }
     unary->closure(reply, unary->data);
     free(unary);
@@ -341,7 +340,7 @@ static void dispatch(struct stream *stream)
             /* What follows would leave a hole. */
             drop_queue(stream);
             dormouse_service_cancel(&service->base, stream->number);
-            dm_fail(&stream->failure, DORMOUSE_PROTOCOL_ERROR, "a delivery is not readable");
+            dm_not_decoded(&stream->failure, service->arena, "a delivery is not readable");
             break;
         }
         stream->closure(message, stream->data);

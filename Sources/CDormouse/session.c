@@ -178,6 +178,10 @@ static dormouse_status welcomed(struct dm_session *session, const uint8_t *bytes
 {
     const Dormouse__V1__Welcome *message = (const Dormouse__V1__Welcome *)dm_message_decode(
         session->arena, &dormouse__v1__welcome__descriptor, bytes, size, false);
+    if (message == NULL && dormouse_arena_starved(session->arena)) {
+        session->state = DM_CLOSED;
+        return dm_fail_memory(&session->failure);
+    }
     if (message == NULL)
         return broken(session, "its welcome is not readable");
     struct dm_welcome *welcome = &session->welcome;

@@ -58,6 +58,10 @@ static inline size_t dm_event_field_bytes(size_t size)
 
 /* ---- reading ---- */
 
+/* Needs no memory: a publish that is stored must not be called failed for want of it. */
+bool dm_publish_reply_read(const uint8_t *bytes, size_t size, dormouse_published *result);
+bool dm_producer_reply_read(const uint8_t *bytes, size_t size, uint64_t *sequence);
+
 struct dm_reader {
     const uint8_t *at;
     const uint8_t *end;

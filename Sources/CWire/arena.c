@@ -25,6 +25,7 @@ struct dormouse_arena {
     size_t budget;
     size_t spent;
     bool refused;
+    bool starved;
 };
 
 static bool grow(dormouse_arena *arena, size_t size)
@@ -37,8 +38,10 @@ static bool grow(dormouse_arena *arena, size_t size)
     if (bytes < size)
         bytes = size;
     block *added = malloc(sizeof(block) + bytes);
-    if (added == NULL)
+    if (added == NULL) {
+        arena->starved = true;
         return false;
+    }
     added->next = arena->blocks;
     added->size = bytes;
     arena->blocks = added;
@@ -119,6 +122,7 @@ void dormouse_arena_reset(dormouse_arena *arena, size_t budget)
     arena->budget = budget & ~(ALIGNMENT - 1);
     arena->spent = 0;
     arena->refused = false;
+    arena->starved = false;
 }
 
 ProtobufCAllocator *dormouse_arena_allocator(dormouse_arena *arena)
@@ -129,6 +133,11 @@ ProtobufCAllocator *dormouse_arena_allocator(dormouse_arena *arena)
 bool dormouse_arena_refused(const dormouse_arena *arena)
 {
     return arena->refused;
+}
+
+bool dormouse_arena_starved(const dormouse_arena *arena)
+{
+    return arena->starved;
 }
 
 size_t dormouse_arena_spent(const dormouse_arena *arena)

@@ -31,6 +31,9 @@ ProtobufCAllocator *dormouse_arena_allocator(dormouse_arena *arena);
 /* Whether an allocation was refused since the last reset, over the budget or for want of memory. */
 bool dormouse_arena_refused(const dormouse_arena *arena);
 
+/* Whether one was refused for want of memory. */
+bool dormouse_arena_starved(const dormouse_arena *arena);
+
 /* Bytes allocated since the last reset, never more than the budget. */
 size_t dormouse_arena_spent(const dormouse_arena *arena);
 
