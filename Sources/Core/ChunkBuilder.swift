@@ -64,23 +64,46 @@ package struct ChunkBuilder {
         self.first = self.next
         self.bytes.removeAll(keepingCapacity: true)
         self.starts.removeAll(keepingCapacity: true)
-        self.keys = DistinctKeys()
+        self.keys.removeAll()
     }
 }
 
-/// Gathers the distinct keys of a chunk. Keys come in runs, so the newest is compared first.
+/// Gathers the distinct keys of a chunk, in the order of their first events. Every event passes here, so a key that
+/// was seen costs a hash and a comparison, and none when it is that of the event before.
 private struct DistinctKeys {
-    private var seen: Set<[UInt8]> = []
-    private var order: [[UInt8]] = []
+    /// A power of two, four times `Chunk.distinctKeysMax`: most keys meet no other one's slot.
+    private static let slotsCount = 256
+
+    private var keys: [[UInt8]] = []
+    /// Index into `keys`, plus one; 0 is free. A key lies in the first free slot from its hash on.
+    private var slots = [UInt8](repeating: 0, count: Self.slotsCount)
+    /// Index of the event before.
+    private var newest = 0
     private var isTooMany = false
 
-    var all: [[UInt8]]? { self.isTooMany ? nil : self.order }
+    var all: [[UInt8]]? { self.isTooMany ? nil : self.keys }
 
     mutating func add(_ key: UnsafeRawBufferPointer) {
-        if self.isTooMany || self.order.last.map({ key.elementsEqual($0) }) ?? false { return }
-        let key = Array(key)
-        guard self.seen.insert(key).inserted else { return }
-        self.order.append(key)
-        self.isTooMany = self.order.count > Chunk.distinctKeysMax
+        if self.isTooMany || (!self.keys.isEmpty && key.isEqual(to: self.keys[self.newest])) {
+            return
+        }
+        var slot = Int(truncatingIfNeeded: key.quickHash) & (Self.slotsCount - 1)
+        while self.slots[slot] != 0 {
+            self.newest = Int(self.slots[slot]) - 1
+            if key.isEqual(to: self.keys[self.newest]) { return }
+            slot = (slot + 1) & (Self.slotsCount - 1)
+        }
+        guard self.keys.count < Chunk.distinctKeysMax else {
+            self.isTooMany = true
+            return
+        }
+        self.newest = self.keys.count
+        self.keys.append(Array(key))
+        self.slots[slot] = UInt8(self.keys.count)
+    }
+
+    mutating func removeAll() {
+        guard !self.keys.isEmpty else { return }
+        self = Self()
     }
 }

@@ -18,9 +18,12 @@ package struct EncodedEvents: Hashable, Sendable {
 
     /// Appends one event; throws what is wrong with its key, id, headers or size, and then nothing
     /// was appended.
+    ///
+    /// `encoded` are the same parts as somebody has encoded them, in the order of a record. When they are as short as
+    /// can be, nothing else is in them, and they are copied as they are.
     package mutating func append(
         _ parts: EventRecord.Parts, headers: some Collection<EventRecord.HeaderBytes>,
-        eventBytesMax: Int
+        encoded: UnsafeRawBufferPointer? = nil, eventBytesMax: Int
     ) throws(Failure) {
         if let failure = EventKey.problem(in: parts.key) { throw failure }
         guard parts.id.count <= Limits.eventIDBytesMax else {
@@ -45,7 +48,12 @@ package struct EncodedEvents: Hashable, Sendable {
         }
         self.starts.append(UInt32(self.bytes.count))
         self.largestMessageBytes = max(self.largestMessageBytes, message)
-        self.write(parts, headers: headers, message: message)
+        self.writeHead(message: message)
+        if let encoded, encoded.count + EventRecord.stampBytes.count == message {
+            self.bytes.append(contentsOf: encoded)
+        } else {
+            self.write(parts, headers: headers)
+        }
     }
 
     /// The same from a value.
@@ -75,15 +83,15 @@ package struct EncodedEvents: Hashable, Sendable {
         }
     }
 
-    private mutating func write(
-        _ parts: EventRecord.Parts, headers: some Collection<EventRecord.HeaderBytes>, message: Int
-    ) {
+    private mutating func writeHead(message: Int) {
         self.bytes.append(EventRecord.tag)
         Varint.append(UInt64(message), to: &self.bytes)
-        self.bytes.append(EventRecord.positionTag)
-        self.bytes.append(contentsOf: repeatElement(0, count: 8))
-        self.bytes.append(EventRecord.timeTag)
-        self.bytes.append(contentsOf: repeatElement(0, count: 8))
+        self.bytes.append(contentsOf: EventRecord.stampBytes)
+    }
+
+    private mutating func write(
+        _ parts: EventRecord.Parts, headers: some Collection<EventRecord.HeaderBytes>
+    ) {
         self.writeField(EventRecord.keyTag, parts.key)
         if !parts.payload.isEmpty { self.writeField(EventRecord.payloadTag, parts.payload) }
         if !parts.id.isEmpty { self.writeField(EventRecord.idTag, parts.id) }

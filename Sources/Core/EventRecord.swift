@@ -28,6 +28,11 @@ package enum EventRecord {
     static let timeOffset = 10
     static let keyLengthOffset = 19
 
+    /// Position and time, still zero, with their tags: what stands before the key.
+    static let stampBytes =
+        [Self.positionTag] + [UInt8](repeating: 0, count: 8) + [Self.timeTag]
+        + [UInt8](repeating: 0, count: 8)
+
     /// Bytes of a record around its key, payload, id, content type and headers, at most: tag and
     /// length (4), position and time (18), four tags and lengths (4 × 4).
     package static let overheadBytesMax = 38

@@ -3,8 +3,8 @@ import Core
 
 // 1. Everything here runs on the writer's thread, which waits in one place: `poll` on the wake-up
 //    and on the socket.
-// 2. At most `inFlightMax` statements are under way. Each is followed by a sync, so each is a
-//    transaction of its own; they take effect in the order of sending, on one connection.
+// 2. At most `inFlightMax` transactions are under way: the statements of a request up to a sync. They take
+//    effect in the order of sending, on one connection.
 // 3. A request is finished at its sync and not before: only then has its COMMIT returned.
 // 4. When the connection is lost, everything that is waiting fails with it. It is made anew for the
 //    next request; nothing here retries, since only the engine knows whether it may.
@@ -24,7 +24,7 @@ final class AppendLoop {
     private var waiting: [WriterRequest] = []
     private var inFlight: [InFlight] = []
     private var hasOutput = false
-    /// When the oldest statement under way must have been answered. What happens to others meanwhile
+    /// When the oldest transaction under way must have been answered. What happens to others meanwhile
     /// does not move it.
     private var deadline: ContinuousClock.Instant?
 
@@ -54,7 +54,8 @@ final class AppendLoop {
             self.waiting.removeFirst()
             self.inFlight.append(InFlight(request: request))
             if self.inFlight.count == 1 { self.restartDeadline() }
-            try connection.send(request.statement, request.parameters)
+            for step in request.steps { try connection.send(step) }
+            try connection.sync()
             self.hasOutput = try connection.flush()
             self.writer.note(underWay: self.inFlight.count)
         }
@@ -100,7 +101,8 @@ final class AppendLoop {
     private func receive(_ connection: PostgresConnection) throws(Failure) {
         while !self.inFlight.isEmpty {
             switch try connection.nextEvent() {
-            case .result(let result): self.inFlight[0].result = result
+            case .result(let result):
+                if self.inFlight[0].result == nil { self.inFlight[0].result = result }
             case .failed(let failure):
                 if self.inFlight[0].failure == nil { self.inFlight[0].failure = failure }
             case .synced: self.finishFirst(connection)

@@ -1,16 +1,32 @@
 import Core
 
-/// The statements of the writer: each advances the head if head and epoch are the expected ones,
-/// stores the chunks and moves the producers only if it did, and returns a row only if it did.
+/// The statements of the writer. An append is one transaction: it advances the head if head and epoch
+/// are the expected ones, stores the chunks and moves the producers only if it did, and its first statement
+/// returns a row only if it did.
+///
+/// With one chunk, as with events that come one by one, that is one statement. More chunks are a statement each behind
+/// the one that moves the head: Postgres works on the first while the others arrive, and copies each of them
+/// less often than as an element of one large array.
 enum AppendStatements {
-    static let one = Statement(name: "append_one", sql: head(bytes: "$10") + oneChunk + tail)
+    static let one = Statement(name: "append_one", sql: move(bytes: "$10") + oneChunk + tail)
     static let oneWithProducers = Statement(
         name: "append_one_producers",
-        sql: head(bytes: "$13") + oneChunk + producers("$10", "$11", "$12") + tail)
-    static let many = Statement(name: "append_many", sql: head(bytes: "$11") + manyChunks + tail)
-    static let manyWithProducers = Statement(
-        name: "append_many_producers",
-        sql: head(bytes: "$14") + manyChunks + producers("$11", "$12", "$13") + tail)
+        sql: move(bytes: "$13") + oneChunk + producers("$10", "$11", "$12") + tail)
+    static let move = Statement(name: "append_move", sql: move(bytes: "$5") + tail)
+    static let moveWithProducers = Statement(
+        name: "append_move_producers",
+        sql: move(bytes: "$8") + producers("$5", "$6", "$7") + tail)
+
+    /// Stores nothing unless this transaction has moved the head: then the exchange's row is its own.
+    static let chunk = Statement(
+        name: "append_chunk",
+        sql: """
+            INSERT INTO dormouse.chunk (exchange_id, position, count, first_at, last_at, keys, data)
+            SELECT exchange_id, $2::bigint, $3::bigint, $4::timestamptz, $5::timestamptz,
+                string_to_array($6::text, ' '), $7::bytea
+            FROM dormouse.exchange
+            WHERE exchange_id = $1::bigint AND xmin = pg_current_xact_id()::xid
+            """)
 
     /// The row's lock orders this after whatever a lost connection still does: what holds the row
     /// commits first and is seen, what comes later finds another epoch.
@@ -21,9 +37,9 @@ enum AppendStatements {
             WHERE exchange_id = $1::bigint AND owner = $2::bigint RETURNING epoch, head
             """)
 
-    static let all = [one, oneWithProducers, many, manyWithProducers, retake]
+    static let all = [one, oneWithProducers, move, moveWithProducers, chunk, retake]
 
-    private static func head(bytes: String) -> String {
+    private static func move(bytes: String) -> String {
         """
         WITH moved AS (
             UPDATE dormouse.exchange SET head = $4::bigint, bytes = bytes + \(bytes)::bigint
@@ -39,16 +55,6 @@ enum AppendStatements {
             SELECT exchange_id, $3::bigint + 1, $5::bigint, $6::timestamptz, $7::timestamptz,
                 string_to_array($8::text, ' '), $9::bytea
             FROM moved)
-        """
-
-    private static let manyChunks = """
-        , stored AS (
-            INSERT INTO dormouse.chunk
-                (exchange_id, position, count, first_at, last_at, keys, data)
-            SELECT moved.exchange_id, c.position, c.count, c.first_at, c.last_at,
-                string_to_array(c.keys, ' '), c.data
-            FROM moved, unnest($5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[],
-                $9::text[], $10::bytea[]) AS c (position, count, first_at, last_at, keys, data))
         """
 
     private static func producers(_ names: String, _ sequences: String, _ positions: String)
@@ -68,44 +74,50 @@ enum AppendStatements {
     private static let tail = " SELECT exchange_id FROM moved"
 }
 
+/// A statement with its parameters.
+struct Step {
+    let statement: Statement
+    let parameters: Parameters
+}
+
 extension Append {
-    var statement: Statement {
-        switch (self.chunks.count == 1, self.producers.isEmpty) {
-        case (true, true): AppendStatements.one
-        case (true, false): AppendStatements.oneWithProducers
-        case (false, true): AppendStatements.many
-        case (false, false): AppendStatements.manyWithProducers
-        }
+    /// In one transaction, in this order; the first tells the outcome.
+    var steps: [Step] {
+        self.chunks.count == 1 ? [self.move] : [self.move] + self.chunks.map(self.store)
     }
 
-    var parameters: Parameters {
+    private var move: Step {
+        let isOne = self.chunks.count == 1
+        let hasProducers = !self.producers.isEmpty
         var parameters = Parameters()
         parameters.add(self.exchange.rawValue)
         parameters.add(self.epoch.rawValue)
         parameters.add(self.after)
         parameters.add(self.last)
-        if self.chunks.count == 1, let chunk = self.chunks.first {
-            parameters.add(Int64(chunk.count))
-            parameters.add(chunk.firstAt)
-            parameters.add(chunk.lastAt)
-            parameters.add(chunk.joinedKeys)
-            parameters.add(chunk.block)
-        } else {
-            parameters.add(self.chunks.map { Int64(clamping: $0.first.rawValue) })
-            parameters.add(self.chunks.map { Int64($0.count) })
-            parameters.add(self.chunks.map(\.firstAt))
-            parameters.add(self.chunks.map(\.lastAt))
-            parameters.add(self.chunks.map(\.joinedKeys))
-            parameters.add(self.chunks.map(\.block))
-        }
-        if !self.producers.isEmpty {
+        if isOne { parameters.add(content: self.chunks[0]) }
+        if hasProducers {
             let marks = self.newestMarks
             parameters.add(marks.map { Optional($0.name.text) })
             parameters.add(marks.map { Int64(bitPattern: $0.sequence) })
             parameters.add(marks.map { Int64(clamping: $0.position.rawValue) })
         }
         parameters.add(Int64(self.chunks.reduce(0) { $0 + $1.bytesCount }))
-        return parameters
+        let statement =
+            switch (isOne, hasProducers) {
+            case (true, false): AppendStatements.one
+            case (true, true): AppendStatements.oneWithProducers
+            case (false, false): AppendStatements.move
+            case (false, true): AppendStatements.moveWithProducers
+            }
+        return Step(statement: statement, parameters: parameters)
+    }
+
+    private func store(_ chunk: Chunk) -> Step {
+        var parameters = Parameters()
+        parameters.add(self.exchange.rawValue)
+        parameters.add(chunk.first)
+        parameters.add(content: chunk)
+        return Step(statement: AppendStatements.chunk, parameters: parameters)
     }
 
     /// One mark per producer, since a statement may touch a row once only.
@@ -113,6 +125,17 @@ extension Append {
         if self.producers.count == 1 { return self.producers }
         let newest = Dictionary(self.producers.map { ($0.name, $0) }) { $1 }
         return newest.count == self.producers.count ? self.producers : Array(newest.values)
+    }
+}
+
+extension Parameters {
+    /// Five of them: count, times, keys and bytes.
+    fileprivate mutating func add(content chunk: Chunk) {
+        self.add(Int64(chunk.count))
+        self.add(chunk.firstAt)
+        self.add(chunk.lastAt)
+        self.add(chunk.joinedKeys)
+        self.add(chunk.block)
     }
 }
 

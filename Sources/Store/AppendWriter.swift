@@ -8,22 +8,16 @@ enum WriterRequest: Sendable {
     case retake(
         ExchangeID, OwnerID, CheckedContinuation<Result<Ownership?, Failure>, Never>)
 
-    var statement: Statement {
-        switch self {
-        case .append(let append, _): append.statement
-        case .retake: AppendStatements.retake
-        }
-    }
-
-    var parameters: Parameters {
+    /// One transaction; its first result tells the outcome.
+    var steps: [Step] {
         switch self {
         case .append(let append, _):
-            return append.parameters
+            return append.steps
         case .retake(let exchange, let owner, _):
             var parameters = Parameters()
             parameters.add(exchange.rawValue)
             parameters.add(owner.rawValue)
-            return parameters
+            return [Step(statement: AppendStatements.retake, parameters: parameters)]
         }
     }
 
@@ -34,7 +28,7 @@ enum WriterRequest: Sendable {
         }
     }
 
-    /// The statement's transaction ended well.
+    /// The transaction ended well; this is its first result.
     func finish(_ result: PostgresResult) {
         switch self {
         case .append(_, let continuation):
@@ -66,7 +60,7 @@ final class AppendWriter: Sendable {
         var thread: WorkerThread?
     }
 
-    /// Statements that are sent before the first of them is answered. The second hides the round trip
+    /// Transactions that are sent before the first of them is answered. The second hides the round trip
     /// of the first, more hide that of a database far away.
     let inFlightMax: Int
     private let settings: ConnectionSettings

@@ -56,15 +56,6 @@ struct Parameters {
         }
     }
 
-    mutating func add(_ times: some Collection<Timestamp>) {
-        self.addArray(of: 1184, count: times.count) { bytes in
-            for time in times {
-                bytes.appendBigEndian(Int32(8))
-                bytes.appendBigEndian(PostgresTime.encode(time))
-            }
-        }
-    }
-
     mutating func add(_ texts: some Collection<String?>) {
         self.addArray(of: 25, count: texts.count) { bytes in
             for text in texts {
@@ -74,16 +65,6 @@ struct Parameters {
                 }
                 bytes.appendBigEndian(Int32(clamping: text.utf8.count))
                 bytes.append(contentsOf: text.utf8)
-            }
-        }
-    }
-
-    mutating func add(_ blocks: some Collection<ByteBlock>) {
-        self.bytes.reserveCapacity(self.bytes.count + blocks.reduce(20) { $0 + $1.count + 4 })
-        self.addArray(of: 17, count: blocks.count) { bytes in
-            for block in blocks {
-                bytes.appendBigEndian(Int32(clamping: block.count))
-                block.withUnsafeBytes { bytes.append(contentsOf: $0) }
             }
         }
     }

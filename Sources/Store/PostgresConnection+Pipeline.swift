@@ -5,14 +5,14 @@ import Core
 enum PipelineEvent {
     case result(PostgresResult)
     case failed(Failure)
-    /// The statement before this is committed or rolled back.
+    /// What was sent before this is committed or rolled back.
     case synced
     /// Nothing complete has arrived; read on when the socket is readable.
     case busy
 }
 
-/// Pipeline mode: several statements are sent before the first is answered, each a transaction of
-/// its own, since each is followed by a sync. See libpq's documentation, "Pipeline Mode".
+/// Pipeline mode: several transactions are sent before the first is answered, with a sync behind
+/// each. See libpq's documentation, "Pipeline Mode".
 extension PostgresConnection {
     var socket: Int32 {
         get throws(Failure) {
@@ -33,12 +33,21 @@ extension PostgresConnection {
         }
     }
 
-    func send(_ statement: Statement, _ parameters: Parameters) throws(Failure) {
+    /// What is sent until the next sync is one transaction.
+    func send(_ step: Step) throws(Failure) {
         try self.withHandle { handle throws(Failure) in
-            let sent = parameters.withPointers { count, values, lengths, formats in
-                PQsendQueryPrepared(handle, statement.name, count, values, lengths, formats, 1)
+            let sent = step.parameters.withPointers { count, values, lengths, formats in
+                PQsendQueryPrepared(
+                    handle, step.statement.name, count, values, lengths, formats, 1)
             }
-            guard sent == 1, PQpipelineSync(handle) == 1 else { throw Self.lost(handle) }
+            guard sent == 1 else { throw Self.lost(handle) }
+        }
+    }
+
+    /// Ends the transaction.
+    func sync() throws(Failure) {
+        try self.withHandle { handle throws(Failure) in
+            guard PQpipelineSync(handle) == 1 else { throw Self.lost(handle) }
         }
     }
 

@@ -115,12 +115,18 @@ extension EncodedEvents {
             key: nothing, payload: nothing, id: nothing, contentType: nothing)
         // Most events have no headers, and an empty array costs no allocation.
         var headers: [EventRecord.HeaderBytes] = []
+        var isInOrder = true
+        var previous: UInt64 = 2
         var reader = FieldReader(bytes)
         while let (field, value) = try reader.next() {
             guard case .bytes(let range) = value else {
                 if (3...7).contains(field) { throw FieldReader.damaged }
+                isInOrder = false
                 continue
             }
+            // Fields of a header may have any order, too, so events with headers are written anew.
+            isInOrder = isInOrder && field > previous && field < 7
+            previous = field
             let part = UnsafeRawBufferPointer(rebasing: bytes[range])
             switch field {
             case 3: parts.key = part
@@ -136,7 +142,8 @@ extension EncodedEvents {
             default: break
             }
         }
-        try self.append(parts, headers: headers, eventBytesMax: eventBytesMax)
+        try self.append(
+            parts, headers: headers, encoded: isInOrder ? bytes : nil, eventBytesMax: eventBytesMax)
     }
 }
 

@@ -67,6 +67,29 @@ import Testing
         }
     }
 
+    @Test(arguments: seeds(50))
+    func theDistinctKeysOfAChunk(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let distinct = Int.random(in: 1...2 * Chunk.distinctKeysMax, using: &random)
+        var expected: [[UInt8]] = []
+        var builder = ChunkBuilder(after: .origin, chunkBytesMax: 1 << 20)
+        for _ in 0..<500 {
+            let number = Int.random(in: 0..<distinct, using: &random)
+            // Some longer than a word of the hash, in runs, and as prefixes of one another.
+            let key = String(repeating: "k", count: 1 + number % 20) + ".\(number / 20)"
+            let run = Int.random(in: 1...3, using: &random)
+            builder.append(
+                try encoded(Array(repeating: Event(key: bytes(key)), count: run)), skipping: 0,
+                at: .zero)
+            if !expected.contains(Array(key.utf8)) { expected.append(Array(key.utf8)) }
+        }
+        let keys = try #require(builder.finish().first).keys
+        let isKept = expected.count <= Chunk.distinctKeysMax
+        report(
+            keys == (isKept ? expected : nil)
+                ? nil : "\(expected.count) keys, \(keys?.count ?? -1) of them found", seed: seed)
+    }
+
     @Test func wrongCountsAndPositionsAreDamage() throws {
         let block = try chunk(Self.events, first: 41).block
         for (first, count) in [(40, 3), (42, 3), (41, 2), (41, 4), (41, 0), (41, -1), (0, 3)] {

@@ -23,23 +23,32 @@ extension Conformance {
     }
 
     package static func anAppendElsewhereIsAConflict(_ make: MakeStore) async throws {
+        try await Self.conflict(make, chunks: 1)
+        try await Self.conflict(make, chunks: 3)
+    }
+
+    /// An append of so many chunks of one event.
+    private static func conflict(_ make: MakeStore, chunks count: UInt64) async throws {
         try await Self.with(make) { store, main in
-            let chunk = try Self.chunk(1, count: 1)
+            let chunks = try (1...count).map { try Self.chunk($0, count: 1) }
             let mark = ProducerMark(name: try Name("p"), sequence: 1, position: Position(1))
             let wrongEpoch = Self.append(
-                main, after: 0, [chunk], producers: [mark],
+                main, after: 0, chunks, producers: [mark],
                 epoch: OwnerEpoch(rawValue: main.epoch.rawValue + 1))
             #expect(await store.log.append(wrongEpoch) == .conflict)
             let wrongHead = Self.append(
-                main, after: 4, [try Self.chunk(5, count: 1)], producers: [mark])
+                main, after: 4, try (5..<5 + count).map { try Self.chunk($0, count: 1) },
+                producers: [mark])
             #expect(await store.log.append(wrongHead) == .conflict)
             let page = try await store.log.read(main.id, after: .origin, bytesMax: Self.pageBytes)
             #expect(page.chunks.isEmpty)
             let marks = try await store.state.producers(of: main.id, after: nil, limit: 10)
             #expect(marks.isEmpty)
-            let append = Self.append(main, after: 0, [chunk], producers: [mark])
+            let append = Self.append(main, after: 0, chunks, producers: [mark])
             #expect(await store.log.append(append) == .committed)
             #expect(await store.log.append(append) == .conflict, "the second time")
+            let stored = try await store.log.read(main.id, after: .origin, bytesMax: Self.pageBytes)
+            #expect(stored.chunks.count == Int(count))
         }
     }
 

@@ -34,6 +34,36 @@ import Wire
             try decodeRequest(.publish, event) == .publish(PublishRequest(events: events)))
     }
 
+    /// However a client encodes an event, the log has it in one way.
+    @Test(
+        arguments: [
+            // Key and payload: as short as can be, in another order, twice, with an empty field between.
+            [0x1A, 1, 0x6B, 0x22, 1, 7], [0x22, 1, 7, 0x1A, 1, 0x6B],
+            [0x1A, 1, 0x61, 0x1A, 1, 0x6B, 0x22, 1, 7], [0x1A, 1, 0x6B, 0x2A, 0, 0x22, 1, 7],
+            // Lengths and tags that are longer than necessary.
+            [0x1A, 0x81, 0, 0x6B, 0x22, 1, 7], [0x9A, 0, 1, 0x6B, 0x22, 1, 7],
+            // Fields that this version does not know: a number, and bytes.
+            [0x1A, 1, 0x6B, 0x22, 1, 7, 0x48, 5], [0x1A, 1, 0x6B, 0x22, 1, 7, 0x4A, 1, 0],
+        ] as [[UInt8]])
+    func everyEncodingOfAnEventBecomesTheSameRecord(event: [UInt8]) throws {
+        var events = EncodedEvents()
+        try events.append(Event(key: bytes("k"), payload: [7]), eventBytesMax: eventBytesMax)
+        #expect(
+            try decodeRequest(.publish, [0x22, UInt8(event.count)] + event)
+                == .publish(PublishRequest(events: events)))
+    }
+
+    @Test func aHeaderWhoseValueComesFirstIsWrittenAnew() throws {
+        var events = EncodedEvents()
+        let header = Header(name: bytes("n"), value: bytes("v"))
+        try events.append(
+            Event(key: bytes("k"), headers: [header]), eventBytesMax: eventBytesMax)
+        let event: [UInt8] = [0x1A, 1, 0x6B, 0x3A, 6, 0x12, 1, 0x76, 0x0A, 1, 0x6E]
+        #expect(
+            try decodeRequest(.publish, [0x22, UInt8(event.count)] + event)
+                == .publish(PublishRequest(events: events)))
+    }
+
     @Test func anEventThatBreaksARuleRefusesTheWholeRequest() throws {
         let tooManyHeaders = [Header](
             repeating: Header(name: [1], value: []), count: Limits.eventHeadersMax + 1)
