@@ -23,9 +23,12 @@ enum PostgresConfiguration {
                 synchronous_commit = on
                 shared_buffers = 256MB
                 huge_pages = try
-                # Chunks are written once and in large pieces: few, long checkpoints.
                 wal_compression = on
-                max_wal_size = 4GB
+                # Chunks are written once, so a checkpoint costs little more than what has to be written in any
+                # case. Files of the write-ahead log are used again early, and need not be filled with zeros
+                # first, and a crash leaves at most this much to be read again.
+                min_wal_size = 1GB
+                max_wal_size = 1GB
                 checkpoint_timeout = 15min
                 checkpoint_completion_target = 0.9
                 # No result is large enough for the compiler to pay off.
