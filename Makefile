@@ -62,7 +62,7 @@ clean: ## remove everything that was built; the data in ./.dormouse stays
 # ---- tests -----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-unit test-simulation test-integration test-c test-examples test-valgrind test-fuzz test-thread test-address ## install what is missing, run all tests
+test: test-unit test-simulation test-integration test-c test-examples test-valgrind test-fuzz test-instructions test-thread test-address ## install what is missing, run all tests
 
 .PHONY: test-unit
 test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine
@@ -75,6 +75,11 @@ test-simulation: dependencies-test toolchain ## the whole engine on a memory sto
 .PHONY: test-integration
 test-integration: dependencies-test build ## real programs, real sockets, real Postgres
 	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) integration $(TEST) --no-parallel --filter '^IntegrationTests\.'
+
+.PHONY: test-instructions
+test-instructions: dependencies-test toolchain ## instructions of the server's parts for an event, by callgrind, compared with those recorded
+	@$(SWIFT) build $(RELEASE) --product dormouse-instructions
+	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) instructions Benchmarks/instructions.sh
 
 .PHONY: test-thread
 test-thread: dependencies-test toolchain ## Core, Channels, Wire, Net, Store and the simulation under ThreadSanitizer

@@ -19,6 +19,7 @@ let package = Package(
         .executable(name: "dormoused", targets: ["Daemon"]),
         .executable(name: "dormouse", targets: ["CommandLine"]),
         .executable(name: "dormouse-bench", targets: ["Bench"]),
+        .executable(name: "dormouse-instructions", targets: ["Instructions"]),
     ],
     targets: [
         .systemLibrary(
@@ -60,6 +61,9 @@ let package = Package(
         .executableTarget(
             name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"],
             path: "Benchmarks/Bench", swiftSettings: strict),
+        .executableTarget(
+            name: "Instructions", dependencies: ["Core", "Wire"],
+            path: "Benchmarks/Instructions", swiftSettings: strict),
 
         .testTarget(name: "CoreTests", dependencies: ["Core"], swiftSettings: strict),
         .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: strict),
