@@ -1,36 +1,45 @@
-/// Seals the events of publishes into chunks: writes each record's position and time, and cuts
-/// where a chunk is large enough.
+/// Seals the events of publishes into chunks: cuts where a chunk is large enough, and writes each record's position and
+/// time. Bytes are copied once, into the chunk's block.
 package struct ChunkBuilder {
+    /// Events that were published together and are in one chunk.
+    private struct Piece {
+        let events: EncodedEvents
+        let indices: Range<Int>
+        let time: Timestamp
+    }
+
     private let chunkBytesMax: Int
-    private var next: Position
+    /// Of the chunk that is being gathered.
     private var first: Position
-    private var firstAt: Timestamp = .zero
-    private var lastAt: Timestamp = .zero
-    private var bytes: [UInt8] = []
-    private var starts: [UInt32] = []
-    private var keys = DistinctKeys()
+    private var pieces: [Piece] = []
+    private var count = 0
+    private var bytesCount = 0
     package private(set) var chunks: [Chunk] = []
 
     package init(after head: Position, chunkBytesMax: Int) {
         self.chunkBytesMax = chunkBytesMax
-        self.next = head.next
         self.first = head.next
     }
 
     /// Appends the events from `skipping` on. The caller has checked that the positions exist.
     package mutating func append(_ events: EncodedEvents, skipping: Int, at time: Timestamp) {
-        for index in skipping..<events.count {
-            let record = events.recordRange(index)
-            if !self.bytes.isEmpty, self.bytes.count + record.count > self.chunkBytesMax {
-                self.seal()
+        var begin = skipping
+        // Usually all of them fit, and none needs to be looked at.
+        while self.bytesCount + events.bytesCount(begin..<events.count) > self.chunkBytesMax {
+            var end = begin
+            var bytes = self.bytesCount
+            while end < events.count {
+                let record = events.recordRange(end).count
+                if bytes > 0, bytes + record > self.chunkBytesMax { break }
+                bytes += record
+                end += 1
             }
-            if self.starts.isEmpty { self.firstAt = time }
-            self.lastAt = time
-            self.starts.append(UInt32(self.bytes.count))
-            self.append(record, of: events, at: time)
-            events.withKey(at: index) { self.keys.add($0) }
-            self.next = self.next.next
+            self.add(events, begin..<end, at: time)
+            if end == events.count { return }
+            self.seal()
+            begin = end
         }
+        self.add(events, begin..<events.count, at: time)
     }
 
     /// Everything that was appended and is not in `chunks` yet becomes the last chunk.
@@ -39,32 +48,67 @@ package struct ChunkBuilder {
         return self.chunks
     }
 
-    private mutating func append(_ record: Range<Int>, of events: EncodedEvents, at time: Timestamp)
-    {
-        let start = self.bytes.count
-        self.bytes.append(contentsOf: events.bytes[record])
-        let message = start + 1 + Varint.lengthPrefixSize(ofRecord: record.count)
-        let position = self.next.rawValue.littleEndian
-        let time = time.rawValue.littleEndian
-        self.bytes.withUnsafeMutableBytes { bytes in
-            bytes.storeBytes(
-                of: position, toByteOffset: message + EventRecord.positionOffset, as: UInt64.self)
-            bytes.storeBytes(
-                of: time, toByteOffset: message + EventRecord.timeOffset, as: UInt64.self)
-        }
+    private mutating func add(_ events: EncodedEvents, _ indices: Range<Int>, at time: Timestamp) {
+        guard !indices.isEmpty else { return }
+        self.pieces.append(Piece(events: events, indices: indices, time: time))
+        self.count += indices.count
+        self.bytesCount += events.bytesCount(indices)
     }
 
     private mutating func seal() {
-        guard !self.starts.isEmpty else { return }
+        guard let oldest = self.pieces.first, let newest = self.pieces.last else { return }
+        var writer = ChunkWriter(first: self.first, count: self.count)
+        let block = ByteBlock(count: self.bytesCount) { target in
+            for piece in self.pieces {
+                writer.write(piece.events, piece.indices, at: piece.time, to: target)
+            }
+        }
         self.chunks.append(
             Chunk(
-                first: self.first, last: self.next.previous, firstAt: self.firstAt,
-                lastAt: self.lastAt,
-                block: ByteBlock(copying: self.bytes), starts: self.starts, keys: self.keys.all))
-        self.first = self.next
-        self.bytes.removeAll(keepingCapacity: true)
-        self.starts.removeAll(keepingCapacity: true)
-        self.keys.removeAll()
+                first: self.first, last: writer.next.previous, firstAt: oldest.time,
+                lastAt: newest.time, block: block, starts: writer.starts, keys: writer.keys.all))
+        self.first = writer.next
+        self.pieces.removeAll(keepingCapacity: true)
+        self.count = 0
+        self.bytesCount = 0
+    }
+}
+
+/// Fills the block of one chunk.
+private struct ChunkWriter {
+    private(set) var next: Position
+    private(set) var starts: [UInt32] = []
+    private(set) var keys = DistinctKeys()
+    private var offset = 0
+
+    init(first: Position, count: Int) {
+        self.next = first
+        self.starts.reserveCapacity(count)
+    }
+
+    mutating func write(
+        _ events: EncodedEvents, _ indices: Range<Int>, at time: Timestamp,
+        to target: UnsafeMutableRawBufferPointer
+    ) {
+        let offset = self.offset
+        let time = time.rawValue.littleEndian
+        events.withRecords(indices) { bytes, starts in
+            UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: bytes)
+            for start in starts {
+                let start = offset + Int(start - starts[starts.startIndex])
+                self.starts.append(UInt32(start))
+                let message = Varint.end(UnsafeRawBufferPointer(target), from: start + 1)
+                target.storeBytes(
+                    of: self.next.rawValue.littleEndian,
+                    toByteOffset: message + EventRecord.positionOffset, as: UInt64.self)
+                target.storeBytes(
+                    of: time, toByteOffset: message + EventRecord.timeOffset, as: UInt64.self)
+                self.keys.add(
+                    EventRecord.key(UnsafeRawBufferPointer(target), ofMessageAt: message))
+                self.next = self.next.next
+            }
+            self.offset += bytes.count
+        }
     }
 }
 
@@ -102,8 +146,4 @@ private struct DistinctKeys {
         self.slots[slot] = UInt8(self.keys.count)
     }
 
-    mutating func removeAll() {
-        guard !self.keys.isEmpty else { return }
-        self = Self()
-    }
 }

@@ -6,13 +6,14 @@ package struct EncodedEvents: Hashable, Sendable {
     package private(set) var starts: [UInt32] = []
     package private(set) var largestMessageBytes = 0
 
+    private static let startOfOne: [UInt32] = [0]
+
     package var count: Int { self.starts.count }
     package var isEmpty: Bool { self.starts.isEmpty }
 
     package init() {}
 
-    package mutating func reserve(events: Int, bytes: Int) {
-        self.starts.reserveCapacity(events)
+    package mutating func reserve(bytes: Int) {
         self.bytes.reserveCapacity(bytes)
     }
 
@@ -22,7 +23,7 @@ package struct EncodedEvents: Hashable, Sendable {
     /// `encoded` are the same parts as somebody has encoded them, in the order of a record. When they are as short as
     /// can be, nothing else is in them, and they are copied as they are.
     package mutating func append(
-        _ parts: EventRecord.Parts, headers: some Collection<EventRecord.HeaderBytes>,
+        _ parts: EventRecord.Parts, headers: [EventRecord.HeaderBytes],
         encoded: UnsafeRawBufferPointer? = nil, eventBytesMax: Int
     ) throws(Failure) {
         if let failure = EventKey.problem(in: parts.key) { throw failure }
@@ -46,7 +47,12 @@ package struct EncodedEvents: Hashable, Sendable {
                 "an event has \(message) bytes; expected at most \(eventBytesMax). Send a reference to large content, or "
                     + "start the server with a larger --frame-bytes")
         }
-        self.starts.append(UInt32(self.bytes.count))
+        // Most clients publish one event at a time, and an allocation for each counts.
+        if self.starts.isEmpty {
+            self.starts = Self.startOfOne
+        } else {
+            self.starts.append(UInt32(self.bytes.count))
+        }
         self.largestMessageBytes = max(self.largestMessageBytes, message)
         self.writeHead(message: message)
         if let encoded, encoded.count + EventRecord.stampBytes.count == message {
@@ -69,7 +75,7 @@ package struct EncodedEvents: Hashable, Sendable {
         if let failure { throw failure }
     }
 
-    private static func check(_ headers: some Collection<EventRecord.HeaderBytes>) throws(Failure) {
+    private static func check(_ headers: [EventRecord.HeaderBytes]) throws(Failure) {
         guard headers.count <= Limits.eventHeadersMax else {
             throw Failure(
                 .invalidArgument,
@@ -90,7 +96,7 @@ package struct EncodedEvents: Hashable, Sendable {
     }
 
     private mutating func write(
-        _ parts: EventRecord.Parts, headers: some Collection<EventRecord.HeaderBytes>
+        _ parts: EventRecord.Parts, headers: [EventRecord.HeaderBytes]
     ) {
         self.writeField(EventRecord.keyTag, parts.key)
         if !parts.payload.isEmpty { self.writeField(EventRecord.payloadTag, parts.payload) }
@@ -112,21 +118,29 @@ package struct EncodedEvents: Hashable, Sendable {
         self.bytes.append(contentsOf: value)
     }
 
-    /// Lends the key of the event at `index`.
-    func withKey<Result>(at index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    /// Bytes of these records together.
+    func bytesCount(_ indices: Range<Int>) -> Int {
+        indices.isEmpty
+            ? 0 : self.end(before: indices.upperBound) - Int(self.starts[indices.lowerBound])
+    }
+
+    /// Lends the bytes of these records, which are not none, and where each of them starts in `bytes`.
+    func withRecords(
+        _ indices: Range<Int>, _ body: (UnsafeRawBufferPointer, ArraySlice<UInt32>) -> Void
+    ) {
+        let range = Int(self.starts[indices.lowerBound])..<self.end(before: indices.upperBound)
         self.bytes.withUnsafeBytes { bytes in
-            var offset = Int(self.starts[index]) + 1
-            _ = Varint.read(bytes, at: &offset)
-            offset += EventRecord.keyLengthOffset
-            let count = Varint.readLength(bytes, at: &offset) ?? 0
-            return body(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
+            body(UnsafeRawBufferPointer(rebasing: bytes[range]), self.starts[indices])
         }
     }
 
     /// The bytes of the record at `index`, tag and length included.
     package func recordRange(_ index: Int) -> Range<Int> {
-        let end = index + 1 < self.starts.count ? Int(self.starts[index + 1]) : self.bytes.count
-        return Int(self.starts[index])..<end
+        Int(self.starts[index])..<self.end(before: index + 1)
+    }
+
+    private func end(before index: Int) -> Int {
+        index < self.starts.count ? Int(self.starts[index]) : self.bytes.count
     }
 }
 

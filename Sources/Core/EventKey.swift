@@ -7,31 +7,32 @@ package enum EventKey {
     package static func problem(in bytes: UnsafeRawBufferPointer) -> Failure? {
         if bytes.isEmpty { return Self.failure("is empty") }
         if bytes.count > Self.bytesMax { return Self.failure("has \(bytes.count) bytes") }
-        var wordBytes = 0
-        for byte in bytes {
-            if byte == Self.dot {
-                if wordBytes == 0 { return Self.failure("has an empty word") }
-                wordBytes = 0
-            } else if Self.isWordByte(byte) {
-                wordBytes += 1
+        var isWordBegun = false
+        for index in 0..<bytes.count {
+            let byte = bytes[index]
+            if Self.isWordByte(byte) {
+                isWordBegun = true
+            } else if byte == Self.dot {
+                if !isWordBegun { return Self.failure("has an empty word") }
+                isWordBegun = false
             } else {
                 return Self.failure("has a byte \(byte)")
             }
         }
-        return wordBytes == 0 ? Self.failure("ends with a dot") : nil
+        return isWordBegun ? nil : Self.failure("ends with a dot")
     }
 
     package static let dot = UInt8(ascii: ".")
 
     package static func isWordByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
-            true
-        default:
-            false
-        }
+        let bits = byte < 64 ? Self.wordBytes : Self.wordBytesFrom64
+        return byte < 128 && bits >> (byte & 63) & 1 == 1
     }
+
+    /// A bit for each byte up to 63 that may be in a word: - 0…9.
+    private static let wordBytes: UInt64 = 0x03FF_2000_0000_0000
+    /// The same from 64 on: A…Z _ a…z.
+    private static let wordBytesFrom64: UInt64 = 0x07FF_FFFE_87FF_FFFE
 
     private static func failure(_ problem: String) -> Failure {
         Failure(

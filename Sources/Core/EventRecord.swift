@@ -74,30 +74,37 @@ package enum EventRecord {
     }
 
     /// Bytes of the event message (what it costs in credit), without the record's tag and length.
-    package static func messageBytes(_ parts: Parts, headers: some Collection<HeaderBytes>) -> Int {
-        var count = 18 + 1 + Varint.size(parts.key.count) + parts.key.count
-        for field in [parts.payload.count, parts.id.count, parts.contentType.count] where field > 0
-        {
-            count += 1 + Varint.size(field) + field
-        }
+    package static func messageBytes(_ parts: Parts, headers: [HeaderBytes]) -> Int {
+        var count = 18 + Self.fieldBytes(parts.key)
+        if !parts.payload.isEmpty { count += Self.fieldBytes(parts.payload) }
+        if !parts.id.isEmpty { count += Self.fieldBytes(parts.id) }
+        if !parts.contentType.isEmpty { count += Self.fieldBytes(parts.contentType) }
         for header in headers {
             let bytes = header.messageBytes
             count += 1 + Varint.size(bytes) + bytes
         }
         return count
     }
+
+    /// The key of a message that we have written or checked.
+    static func key(_ bytes: UnsafeRawBufferPointer, ofMessageAt message: Int)
+        -> UnsafeRawBufferPointer
+    {
+        var offset = message + Self.keyLengthOffset
+        let count = Varint.readLength(bytes, at: &offset) ?? 0
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+    }
+
+    private static func fieldBytes(_ value: UnsafeRawBufferPointer) -> Int {
+        1 + Varint.size(value.count) + value.count
+    }
 }
 
 /// Base-128 integers of protobuf.
 package enum Varint {
     package static func size(_ value: Int) -> Int {
-        var rest = UInt64(truncatingIfNeeded: value)
-        var count = 1
-        while rest >= 0x80 {
-            rest >>= 7
-            count += 1
-        }
-        return count
+        // Seven bits a byte; 0 takes one, too.
+        (UInt64.bitWidth - UInt64(truncatingIfNeeded: value | 1).leadingZeroBitCount + 6) / 7
     }
 
     package static func append(_ value: UInt64, to bytes: inout [UInt8]) {
@@ -111,7 +118,17 @@ package enum Varint {
 
     /// Reads at `offset` and moves it; nil where the bytes end or the integer is longer than ten
     /// bytes.
+    @inline(__always)
     package static func read(_ bytes: UnsafeRawBufferPointer, at offset: inout Int) -> UInt64? {
+        // Most have one byte.
+        if offset < bytes.count, bytes[offset] < 0x80 {
+            defer { offset += 1 }
+            return UInt64(bytes[offset])
+        }
+        return Self.readLong(bytes, at: &offset)
+    }
+
+    private static func readLong(_ bytes: UnsafeRawBufferPointer, at offset: inout Int) -> UInt64? {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while offset < bytes.count, shift < 70 {
@@ -122,6 +139,13 @@ package enum Varint {
             shift += 7
         }
         return nil
+    }
+
+    /// Where an integer ends that begins at `offset`; the bytes hold it.
+    static func end(_ bytes: UnsafeRawBufferPointer, from offset: Int) -> Int {
+        var end = offset
+        while bytes[end] >= 0x80 { end += 1 }
+        return end + 1
     }
 
     /// A length that lies within `bytes` from `offset` on; nil otherwise.

@@ -113,8 +113,8 @@ package struct LogMachine: ~Copyable {
     /// Events to be stored, `events` not empty. `sequence` is of the first event and counts only
     /// with a producer.
     package mutating func publish(
-        _ events: EncodedEvents, producer: Name?, sequence: UInt64, ticket: Ticket, now: Instant,
-        time: Timestamp
+        _ events: consuming EncodedEvents, producer: consuming Name?, sequence: UInt64,
+        ticket: Ticket, now: Instant, time: Timestamp
     ) -> PublishAction {
         if let failure = self.refusal(of: events) {
             if let producer {
@@ -188,7 +188,9 @@ package struct LogMachine: ~Copyable {
         return self.lastTime
     }
 
-    private mutating func enqueue(_ entry: Entry, ticket: Ticket, now: Instant) -> PublishAction {
+    private mutating func enqueue(_ entry: consuming Entry, ticket: Ticket, now: Instant)
+        -> PublishAction
+    {
         if case .refused(let failure) = entry, self.pending.isEmpty,
             self.batches.allSatisfy({ $0.promises.isEmpty })
         {

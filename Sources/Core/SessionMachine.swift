@@ -81,14 +81,15 @@ package struct SessionMachine: ~Copyable {
         method: UInt16, isHello: Bool, stream: StreamID, isQuiet: Bool, publishBytes: Int
     ) -> RequestAction {
         if self.state == .greeting || self.state == .closed { return .ignore }
-        if self.requests[stream]?.isCancelled == true {
+        let sameNumber = self.requests[stream]
+        if let sameNumber, sameNumber.isCancelled {
             return .refuse(
                 Failure(
                     .aborted,
                     "what the cancelled request on stream \(stream.rawValue) has set in motion is not over; "
                         + "use another number"))
         }
-        guard stream != .connection, self.requests[stream] == nil else {
+        guard stream != .connection, sameNumber == nil else {
             return .goAway(
                 Failure(
                     .invalidArgument,

@@ -33,6 +33,12 @@ extension Engine {
             )
         }
         do throws(Failure) {
+            if method == .publish {
+                // The hottest one, and the largest: it is not copied into a case and out again.
+                return try self.publish(
+                    try PublishRequest.decode(payload, eventBytesMax: self.limits.eventBytesMax),
+                    header.stream, session)
+            }
             let request = try Request.decode(
                 method: method, payload: payload, eventBytesMax: self.limits.eventBytesMax,
                 arena: self.arena)
@@ -105,11 +111,13 @@ extension Engine {
 
     /// The exchange of this name; an empty one is `main`.
     func exchange(named bytes: [UInt8]) throws(Failure) -> Exchange {
+        if let newest = self.newestExchange, newest.bytes == bytes { return newest.exchange }
         let name = bytes.isEmpty ? Name.main : try Name(bytes: bytes, what: "exchange")
         guard let exchange = self.exchangesByName[name] else {
             throw Failure(
                 .notFound, "there is no exchange \(name); create it first, or use 'main'")
         }
+        self.newestExchange = (bytes, exchange)
         return exchange
     }
 

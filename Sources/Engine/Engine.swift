@@ -40,7 +40,10 @@ package actor Engine {
     /// Large answers of one connection are made one after the other.
     let largeAnswers = Turns<ConnectionID>()
     var exchanges: [ExchangeID: Exchange] = [:]
+    /// Exchanges are added, never taken away.
     var exchangesByName: [Name: Exchange] = [:]
+    /// The one that was asked for last, by the bytes of its name: nearly every request names it again.
+    var newestExchange: (bytes: [UInt8], exchange: Exchange)?
     /// Whose rows are being written: they count, or many at once would pass the limit.
     var exchangesInMaking = 0
     var incarnation = Incarnation(bytes: [])

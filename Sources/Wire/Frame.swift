@@ -51,11 +51,12 @@ package struct FrameHeader: Hashable, Sendable {
     package var wantsNoReply: Bool { self.flags & Self.noReplyFlag != 0 }
 
     package func encode(into bytes: inout [UInt8]) {
-        withUnsafeBytes(of: self.length.bigEndian) { bytes.append(contentsOf: $0) }
-        bytes.append(self.type.rawValue)
-        bytes.append(self.flags)
-        withUnsafeBytes(of: self.code.bigEndian) { bytes.append(contentsOf: $0) }
-        withUnsafeBytes(of: self.stream.rawValue.bigEndian) { bytes.append(contentsOf: $0) }
+        let head =
+            UInt64(self.length) << 32 | UInt64(self.type.rawValue) << 24 | UInt64(self.flags) << 16
+            | UInt64(self.code)
+        withUnsafeBytes(of: (head.bigEndian, self.stream.rawValue.bigEndian)) { header in
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: header[..<Self.bytesCount]))
+        }
     }
 
     /// Reads the first 12 bytes. Throws `unimplemented` for every unknown type, ignorable ones

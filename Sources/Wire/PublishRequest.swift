@@ -40,12 +40,12 @@ extension PublishRequest {
     ///
     /// Read field by field, as deliveries are: protobuf-c makes some 200 bytes of each event, so its
     /// budget would refuse requests of many small ones, and this is the hottest message of all.
-    static func decode(
+    package static func decode(
         _ payload: UnsafeRawBufferPointer, eventBytesMax: Int
     ) throws(Failure) -> PublishRequest {
         var request = PublishRequest()
         // Position and time, which clients leave out, make each record 18 bytes longer.
-        request.events.reserve(events: 0, bytes: payload.count + payload.count / 4)
+        request.events.reserve(bytes: payload.count + payload.count / 4)
         var reader = FieldReader(payload)
         while let (field, value) = try reader.next() {
             switch (field, value) {
@@ -53,7 +53,7 @@ extension PublishRequest {
             case (2, .bytes(let range)): request.producer = Array(payload[range])
             case (3, .number(let number)): request.sequence = number
             case (4, .bytes(let range)):
-                guard request.failure == nil else { continue }
+                if case .some = request.failure { continue }
                 do throws(Failure) {
                     try request.events.append(
                         decoding: UnsafeRawBufferPointer(rebasing: payload[range]),
@@ -61,8 +61,7 @@ extension PublishRequest {
                 } catch {
                     request.failure = error
                 }
-            case (1...4, _): throw FieldReader.damaged
-            default: break
+            default: if field <= Field.events { throw FieldReader.damaged }
             }
         }
         return request
@@ -120,7 +119,7 @@ extension EncodedEvents {
         var reader = FieldReader(bytes)
         while let (field, value) = try reader.next() {
             guard case .bytes(let range) = value else {
-                if (3...7).contains(field) { throw FieldReader.damaged }
+                if field >= 3 && field <= 7 { throw FieldReader.damaged }
                 isInOrder = false
                 continue
             }

@@ -80,7 +80,7 @@ import Testing
             key: long(255), id: long(64), contentType: long(255),
             headers: Array(repeating: header, count: 64))
         var all = EncodedEvents()
-        all.reserve(events: 1, bytes: 1_000)
+        all.reserve(bytes: 1_000)
         try all.append(most, eventBytesMax: 1 << 20)
         let size = all.largestMessageBytes
         var exact = EncodedEvents()
