@@ -8,28 +8,39 @@ package struct Chunk: Sendable {
     package let block: ByteBlock
     /// Where each record starts in the block; a record ends where the next one starts.
     package let starts: [UInt32]
-    /// The distinct keys of the events, while they are at most `distinctKeysMax`; nil when there
-    /// are more, or when nobody has looked: a chunk that was read from the log.
-    package let keys: [[UInt8]]?
+    /// Which key each event has; nil when there are too many, or when nobody has looked: a chunk
+    /// that was read from the log.
+    package let keyIndex: KeyIndex?
 
     /// More are of little use to a filter, which then looks at every event, and cost as much as a
-    /// small chunk.
+    /// small chunk. A filter also counts on their verdicts fitting into 64 bits.
     package static let distinctKeysMax = 64
+
+    /// The distinct keys of a chunk's events, in the order in which they come first: a filter judges
+    /// each of them once instead of each event.
+    package struct KeyIndex: Hashable, Sendable {
+        package let keys: [[UInt8]]
+        /// For each event the place of its key in `keys`.
+        package let places: [UInt8]
+    }
+
+    package var keys: [[UInt8]]? { self.keyIndex?.keys }
 
     package var count: Int { self.starts.count }
     package var bytesCount: Int { self.block.count }
-    /// What it takes in memory, about: the block, four bytes for each record, the keys with an
-    /// array each, and some hundred for the objects, which is what counts when chunks hold one
-    /// event.
+    /// What it takes in memory, about: the block, four bytes for each record and one for its key's
+    /// place, the keys with an array each, and some hundred for the objects, which is what counts
+    /// when chunks hold one event.
     package var memoryBytes: Int {
-        512 + self.block.count + 4 * self.count + (self.keys ?? []).reduce(0) { $0 + 48 + $1.count }
+        512 + self.block.count + 4 * self.count + (self.keyIndex?.places.count ?? 0)
+            + (self.keys ?? []).reduce(0) { $0 + 48 + $1.count }
     }
 
     /// Takes what a builder in this module made; `starts` is not empty and the records carry first,
     /// first + 1, ….
     init(
         first: Position, last: Position, firstAt: Timestamp, lastAt: Timestamp, block: ByteBlock,
-        starts: [UInt32], keys: [[UInt8]]?
+        starts: [UInt32], keyIndex: KeyIndex?
     ) {
         self.first = first
         self.last = last
@@ -37,7 +48,7 @@ package struct Chunk: Sendable {
         self.lastAt = lastAt
         self.block = block
         self.starts = starts
-        self.keys = keys
+        self.keyIndex = keyIndex
     }
 
     /// Reads a stored chunk: checks that it holds exactly `count` records that carry the positions
@@ -55,7 +66,7 @@ package struct Chunk: Sendable {
             first: first, last: last,
             firstAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[0])) },
             lastAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[count - 1])) },
-            block: block, starts: starts, keys: nil)
+            block: block, starts: starts, keyIndex: nil)
     }
 
     /// The record at `index`, tag and length included.

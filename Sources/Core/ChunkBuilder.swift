@@ -66,7 +66,8 @@ package struct ChunkBuilder {
         self.chunks.append(
             Chunk(
                 first: self.first, last: writer.next.previous, firstAt: oldest.time,
-                lastAt: newest.time, block: block, starts: writer.starts, keys: writer.keys.all))
+                lastAt: newest.time, block: block, starts: writer.starts,
+                keyIndex: writer.keys.index))
         self.first = writer.next
         self.pieces.removeAll(keepingCapacity: true)
         self.count = 0
@@ -112,38 +113,23 @@ private struct ChunkWriter {
     }
 }
 
-/// Gathers the distinct keys of a chunk, in the order of their first events. Every event passes here, so a key that
-/// was seen costs a hash and a comparison, and none when it is that of the event before.
+/// Gathers the distinct keys of a chunk.
 private struct DistinctKeys {
-    /// A power of two, four times `Chunk.distinctKeysMax`: most keys meet no other one's slot.
-    private static let slotsCount = 256
-
-    private var keys: [[UInt8]] = []
-    /// Index into `keys`, plus one; 0 is free. A key lies in the first free slot from its hash on.
-    private var slots = [UInt8](repeating: 0, count: Self.slotsCount)
-    /// Index of the event before.
-    private var newest = 0
+    private var known = KeySet(keysMax: Chunk.distinctKeysMax)
+    private var places: [UInt8] = []
     private var isTooMany = false
 
-    var all: [[UInt8]]? { self.isTooMany ? nil : self.keys }
+    var index: Chunk.KeyIndex? {
+        self.isTooMany ? nil : Chunk.KeyIndex(keys: self.known.keys, places: self.places)
+    }
 
     mutating func add(_ key: UnsafeRawBufferPointer) {
-        if self.isTooMany || (!self.keys.isEmpty && key.isEqual(to: self.keys[self.newest])) {
-            return
-        }
-        var slot = Int(truncatingIfNeeded: key.quickHash) & (Self.slotsCount - 1)
-        while self.slots[slot] != 0 {
-            self.newest = Int(self.slots[slot]) - 1
-            if key.isEqual(to: self.keys[self.newest]) { return }
-            slot = (slot + 1) & (Self.slotsCount - 1)
-        }
-        guard self.keys.count < Chunk.distinctKeysMax else {
+        guard !self.isTooMany else { return }
+        if let number = self.known.number(of: key) {
+            self.places.append(UInt8(number))
+        } else {
             self.isTooMany = true
-            return
         }
-        self.newest = self.keys.count
-        self.keys.append(Array(key))
-        self.slots[slot] = UInt8(self.keys.count)
     }
 
 }

@@ -14,11 +14,15 @@ package struct EventFilter {
 
     /// A header is copied to be looked at.
     private static let headerWork = 8
+    /// Events of which a key's place is looked up in the time in which one word is compared.
+    private static let placesPerWork = 16
 
     package let config: ReceiverConfig
     private let anyKey: Bool
     private let wordsCount: Int
-    private var verdicts: [[UInt8]: Bool] = [:]
+    private var known = KeySet(keysMax: verdictsMax)
+    /// By the number of the known key.
+    private var verdicts: [Bool] = []
     /// What it has done so far, in words of patterns compared with a key, about: whoever filters
     /// for many knows by it when to let others have their turn.
     package private(set) var work = 0
@@ -31,51 +35,82 @@ package struct EventFilter {
     }
 
     package mutating func matches(_ chunk: Chunk) -> Matches {
-        if self.anyKey, self.config.headers.isEmpty { return .all }
-        if !self.anyKey, let keys = chunk.keys {
-            // Most chunks are decided by their few distinct keys.
-            let passing = keys.count { self.verdict($0) }
-            if passing == 0 { return .none }
-            if passing == keys.count, self.config.headers.isEmpty { return .all }
-        }
-        self.work += chunk.count * (1 + Self.headerWork * self.config.headers.count)
-        var indices: [UInt32] = []
-        var previousKey: [UInt8] = []
-        var previousVerdict = false
-        for index in 0..<chunk.count {
-            let passes = chunk.withKey(at: index) { key -> Bool in
-                if self.anyKey { return true }
-                if key.elementsEqual(previousKey) { return previousVerdict }
-                previousKey = Array(key)
-                previousVerdict = self.verdict(previousKey)
-                return previousVerdict
+        let matches =
+            if self.anyKey {
+                Matches.all
+            } else if let index = chunk.keyIndex {
+                self.matches(index)
+            } else {
+                self.matchesOfEach(chunk)
             }
-            if passes, self.passesHeaders(chunk, index) { indices.append(UInt32(index)) }
-        }
-        if indices.isEmpty { return .none }
-        return indices.count == chunk.count ? .all : .some(indices)
+        if self.config.headers.isEmpty { return matches }
+        let candidates =
+            switch matches {
+            case .none: [] as [UInt32]
+            case .all: Array(0..<UInt32(chunk.count))
+            case .some(let indices): indices
+            }
+        self.work += candidates.count * Self.headerWork * self.config.headers.count
+        return Self.matches(
+            candidates.filter { self.passesHeaders(chunk, Int($0)) }, of: chunk.count)
     }
 
     /// Gives back the memory of verdicts.
-    package mutating func forget() { self.verdicts = [:] }
+    package mutating func forget() {
+        self.known = KeySet(keysMax: Self.verdictsMax)
+        self.verdicts = []
+    }
 
-    private mutating func verdict(_ key: [UInt8]) -> Bool {
-        if let known = self.verdicts[key] { return known }
-        let verdict = key.withUnsafeBytes { bytes in
-            KeyWords.split(bytes) { words in
-                self.config.patterns.contains { $0.matches(words) }
-            }
+    /// Each key is judged once, and the events are told apart by the numbers of their keys.
+    private mutating func matches(_ index: Chunk.KeyIndex) -> Matches {
+        var passing: UInt64 = 0
+        for (place, key) in index.keys.enumerated() {
+            let passes = key.withUnsafeBytes { self.verdict($0) }
+            if passes { passing |= 1 << UInt64(place) }
+        }
+        self.work += index.keys.count
+        if passing == 0 { return .none }
+        if passing.nonzeroBitCount == index.keys.count { return .all }
+        self.work += index.places.count / Self.placesPerWork
+        var indices: [UInt32] = []
+        for (event, place) in index.places.enumerated() where passing &>> UInt64(place) & 1 == 1 {
+            indices.append(UInt32(event))
+        }
+        // Each key is there, so some pass and some do not.
+        return .some(indices)
+    }
+
+    private mutating func matchesOfEach(_ chunk: Chunk) -> Matches {
+        self.work += chunk.count
+        var indices: [UInt32] = []
+        for event in 0..<chunk.count where chunk.withKey(at: event, { self.verdict($0) }) {
+            indices.append(UInt32(event))
+        }
+        return Self.matches(indices, of: chunk.count)
+    }
+
+    private static func matches(_ indices: [UInt32], of count: Int) -> Matches {
+        if indices.isEmpty { return .none }
+        return indices.count == count ? .all : .some(indices)
+    }
+
+    private mutating func verdict(_ key: UnsafeRawBufferPointer) -> Bool {
+        var number = self.known.number(of: key)
+        if number == nil {
+            self.known.removeAll()
+            self.verdicts.removeAll(keepingCapacity: true)
+            number = self.known.number(of: key)
+        }
+        if let number, number < self.verdicts.count { return self.verdicts[number] }
+        let verdict = KeyWords.split(key) { words in
+            self.config.patterns.contains { $0.matches(words) }
         }
         self.work += self.wordsCount
-        if self.verdicts.count >= Self.verdictsMax {
-            self.verdicts.removeAll(keepingCapacity: true)
-        }
-        self.verdicts[key] = verdict
+        self.verdicts.append(verdict)
         return verdict
     }
 
     private func passesHeaders(_ chunk: Chunk, _ index: Int) -> Bool {
-        if self.config.headers.isEmpty { return true }
         let headers = chunk.headers(at: index)
         return self.config.headers.allSatisfy { match in
             let values = headers.lazy.filter { $0.name == match.name }.map(\.value)

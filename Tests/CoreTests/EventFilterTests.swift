@@ -42,6 +42,57 @@ import Testing
         }
     }
 
+    /// A chunk of the tail, whose keys are indexed, and the same from the log, which is looked through;
+    /// with few keys, and with more than are indexed.
+    @Test(arguments: [1, 2, 60, 64, 65, 70, 1_000])
+    func indexedKeysGiveTheSameAsLookingAtEachEvent(variety: Int) throws {
+        var random = SeededGenerator(seed: UInt64(variety))
+        let patterns = ["a.*", "k1.#", "*.odd", "k2.even", "none"]
+        for _ in 0..<20 {
+            let keys = (0..<Int.random(in: 1...500, using: &random)).map { _ in
+                let number = Int.random(in: 0..<variety, using: &random)
+                return "k\(number).\(number % 2 == 1 ? "odd" : "even")"
+            }
+            let chosen = patterns.filter { _ in random.chance(40) }
+            let config = try Self.config(chosen.isEmpty ? ["none"] : chosen)
+            let expected = keys.indices.filter { index in
+                keys[index].utf8CString.withUnsafeBytes { key in
+                    config.patterns.contains {
+                        $0.matches(UnsafeRawBufferPointer(rebasing: key.dropLast()))
+                    }
+                }
+            }
+            let tail = try chunk(keys: keys)
+            #expect((tail.keyIndex == nil) == (Set(keys).count > 64))
+            for some in [tail, try Chunk(first: tail.first, count: tail.count, block: tail.block)] {
+                var filter = EventFilter(config)
+                let matches = filter.matches(some)
+                switch matches {
+                case .none: #expect(expected.isEmpty)
+                case .all: #expect(expected == Array(keys.indices))
+                case .some(let indices):
+                    #expect(indices.map { Int($0) } == expected)
+                    #expect(!expected.isEmpty && expected.count < keys.count)
+                }
+                filter.forget()
+                #expect(filter.matches(some) == matches)
+            }
+        }
+    }
+
+    @Test func anIndexedChunkCostsLessWorkThanItsEvents() throws {
+        let keys = (0..<1_600).map { "k\($0 % 4)" }
+        let tail = try chunk(keys: keys)
+        let log = try Chunk(first: tail.first, count: tail.count, block: tail.block)
+        let work = try [tail, log].map { some in
+            var filter = EventFilter(try Self.config(["k1"]))
+            _ = filter.matches(some)
+            return filter.work
+        }
+        // Four verdicts of one word; and then four keys and a sixteenth of the events, or all.
+        #expect(work == [4 + 4 + 100, 4 + 1_600])
+    }
+
     @Test(
         arguments: [
             (.equals, "v", [1]), (.equals, "", [3]), (.prefix, "v", [1, 2]),
