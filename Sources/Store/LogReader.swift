@@ -9,6 +9,15 @@ actor LogReader {
     init(_ settings: ConnectionSettings, name: String) {
         self.executor = ThreadExecutor(name: name)
         self.connection = ReconnectingConnection(settings)
+        self.connection.prepareEach(Self.prepare)
+    }
+
+    /// Everything here begins at a position and goes on in order, so the primary key is always right. A
+    /// planner that knows nothing of the table yet expects a handful of rows behind the position,
+    /// gathers all of them and sorts; and the plan is kept for as long as the connection lives.
+    static func prepare(_ connection: PostgresConnection) throws(Failure) {
+        try connection.execute(
+            "SET enable_bitmapscan = off; SET enable_seqscan = off; SET enable_sort = off")
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -113,7 +122,7 @@ actor LogReader {
     /// only the row, not the data that is stored out of line. The inner limit keeps the sum from
     /// running over the whole log: it follows from the size of the first chunk, so a page is shorter
     /// than it might be only where chunks get much smaller.
-    private static let page = Statement(
+    static let page = Statement(
         name: "page",
         sql: """
             WITH start AS (

@@ -67,6 +67,29 @@ import Testing
         }
     }
 
+    /// Nobody has analysed the table yet, and plans are kept: a replay of a long log would gather and
+    /// sort all that is left of it for each page.
+    @Test func aPageIsReadAlongThePrimaryKey() async throws {
+        let settings = try await TestCluster.database()
+        try await self.with(settings) { store, main in
+            let chunks = try (1...2_000).map { try Conformance.chunk($0, count: 1) }
+            #expect(
+                await store.log.append(Conformance.append(main, after: 0, chunks)) == .committed)
+            let connection = try PostgresConnection(settings)
+            try LogReader.prepare(connection)
+            try connection.prepare(LogReader.page)
+            try connection.execute("SET plan_cache_mode = force_generic_plan")
+            let result = try connection.execute(
+                "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) EXECUTE page (\(main.id.rawValue), 100, 300)"
+            )
+            let plan = (0..<result.rowsCount).map { result.text($0, 0) }
+            for costly in ["Sort", "Bitmap", "Seq Scan"] {
+                #expect(!plan.contains { $0.contains(costly) }, "\(plan.joined(separator: "\n"))")
+            }
+            #expect(plan.contains { $0.contains("Index") })
+        }
+    }
+
     @Test func mergedChunksKeepTheirKeys() async throws {
         let settings = try await TestCluster.database()
         try await self.with(settings) { store, main in
