@@ -67,9 +67,14 @@ package struct Ownership: Hashable, Sendable {
 /// Some chunks from the log, in order, contiguous.
 package struct LogPage: Sendable {
     package let chunks: [Chunk]
+    /// Where the page after this one will end, when it is read with the same size and nothing is
+    /// merged meanwhile; nil when that is not known. So the one after it can be read at the same
+    /// time.
+    package let nextEnd: Position?
 
-    package init(chunks: [Chunk]) {
+    package init(chunks: [Chunk], nextEnd: Position? = nil) {
         self.chunks = chunks
+        self.nextEnd = nextEnd
     }
 }
 

@@ -85,7 +85,7 @@ extension Engine {
                 guard let page = self.pages.chunk(exchange.id, after: after) else {
                     return self.want(after, subscriber)
                 }
-                self.prefetch(beyond: page.pageEnd, exchange)
+                self.prefetch([page.pageEnd, page.nextEnd], exchange)
                 guard self.send(page.chunk, after, allowance, fromLog: true, subscriber, session)
                 else {
                     return

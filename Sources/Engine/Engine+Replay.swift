@@ -15,15 +15,17 @@ extension Engine {
         self.request(key, for: subscriber)
     }
 
-    /// The next page is read while this one is sent; not when so many replay that it would be gone
-    /// before its use.
-    func prefetch(beyond end: Position, _ exchange: Exchange) {
-        guard end < exchange.head, self.wantedPages.count < self.limits.replayReaders,
-            exchange.tail.first.map({ end.next < $0 }) ?? true
-        else { return }
-        let key = PageKey(exchange: exchange.id, after: end)
-        if self.pageWaiters[key] == nil, self.pages.chunk(exchange.id, after: end) == nil {
-            self.request(key, for: nil)
+    /// The pages after these ends are read while this one is sent, on several connections at once; not
+    /// when so many replay that they would be gone before their use.
+    func prefetch(_ ends: [Position?], _ exchange: Exchange) {
+        for case let end? in ends {
+            guard end < exchange.head, self.wantedPages.count < self.limits.replayReaders,
+                exchange.tail.first.map({ end.next < $0 }) ?? true
+            else { return }
+            let key = PageKey(exchange: exchange.id, after: end)
+            if self.pageWaiters[key] == nil, self.pages.chunk(exchange.id, after: end) == nil {
+                self.request(key, for: nil)
+            }
         }
     }
 
@@ -79,7 +81,7 @@ extension Engine {
         guard let first = page.chunks.first, first.first <= key.after.next else {
             return self.isLost(key, left: page.chunks.first?.first, exchange, waiters)
         }
-        self.pages.insert(page.chunks, of: key.exchange)
+        self.pages.insert(page, of: key.exchange)
         for subscriber in waiters { self.pump(subscriber) }
     }
 

@@ -13,13 +13,17 @@ struct ReplayPages {
     private final class Page {
         let exchange: ExchangeID
         let chunks: [Chunk]
+        let nextEnd: Position?
         let bytes: Int
         var lastUse: UInt64
 
-        init(exchange: ExchangeID, chunks: [Chunk], lastUse: UInt64) {
+        init(exchange: ExchangeID, page: LogPage, lastUse: UInt64) {
             self.exchange = exchange
-            self.chunks = chunks
-            self.bytes = chunks.reduce(ReplayPages.pageCost) { $0 + $1.bytesCount + 4 * $1.count }
+            self.chunks = page.chunks
+            self.nextEnd = page.nextEnd
+            self.bytes = page.chunks.reduce(ReplayPages.pageCost) {
+                $0 + $1.bytesCount + 4 * $1.count
+            }
             self.lastUse = lastUse
         }
 
@@ -45,23 +49,24 @@ struct ReplayPages {
         self.budget = budget
     }
 
-    /// The chunk that holds the position after `after`, and the end of its page.
+    /// The chunk that holds the position after `after`, the end of its page and, if known, of the
+    /// next one.
     mutating func chunk(_ exchange: ExchangeID, after: Position) -> (
-        chunk: Chunk, pageEnd: Position
+        chunk: Chunk, pageEnd: Position, nextEnd: Position?
     )? {
         self.uses &+= 1
         for page in self.pages.reversed() where page.exchange == exchange {
             guard let chunk = page.chunk(holding: after.next), let end = page.chunks.last?.last
             else { continue }
             page.lastUse = self.uses
-            return (chunk, end)
+            return (chunk, end, page.nextEnd)
         }
         return nil
     }
 
-    mutating func insert(_ chunks: [Chunk], of exchange: ExchangeID) {
+    mutating func insert(_ page: LogPage, of exchange: ExchangeID) {
         self.uses &+= 1
-        let page = Page(exchange: exchange, chunks: chunks, lastUse: self.uses)
+        let page = Page(exchange: exchange, page: page, lastUse: self.uses)
         self.pages.append(page)
         self.bytes += page.bytes
         while self.bytes > self.budget, self.pages.count > 1 {

@@ -33,13 +33,17 @@ actor LogReader {
         self.executor.stop()
     }
 
-    func read(_ exchange: ExchangeID, after: Position, bytesMax: Int) throws(Failure) -> [Chunk] {
+    func read(_ exchange: ExchangeID, after: Position, bytesMax: Int) throws(Failure) -> LogPage {
         try self.connection.perform { connection throws(Failure) in
             var parameters = Parameters()
             parameters.add(exchange.rawValue)
             parameters.add(Position(min(after.next.rawValue, Position.last.rawValue)))
             parameters.add(Int64(bytesMax))
-            return try Self.chunks(try connection.run(Self.page, parameters))
+            let result = try connection.run(Self.page, parameters)
+            let chunks = try Self.chunks(result)
+            return LogPage(
+                chunks: chunks,
+                nextEnd: try Self.end(result, from: chunks.count, bytesMax: bytesMax))
         }
     }
 
@@ -68,7 +72,7 @@ actor LogReader {
     private static func chunks(_ result: PostgresResult) throws(Failure) -> [Chunk] {
         var chunks: [Chunk] = []
         chunks.reserveCapacity(result.rowsCount)
-        for row in 0..<result.rowsCount {
+        for row in 0..<result.rowsCount where !result.isNull(row, 3) {
             let first = try result.position(row, 0)
             guard try result.integer(row, 2) == 0 else {
                 throw Failure(
@@ -80,6 +84,18 @@ actor LogReader {
             chunks.append(try Chunk(first: first, count: count, block: result.block(row, 3)))
         }
         return chunks
+    }
+
+    /// Where a page ends that begins with this row; nil when the rows end before it does.
+    private static func end(_ result: PostgresResult, from start: Int, bytesMax: Int)
+        throws(Failure) -> Position?
+    {
+        var bytes: Int64 = 0
+        for row in start..<max(start, result.rowsCount) {
+            bytes += try result.integer(row, 4)
+            if row > start, bytes > Int64(bytesMax) { return try result.position(row, 0).previous }
+        }
+        return nil
     }
 
     private static func position(
@@ -118,10 +134,10 @@ actor LogReader {
         return chunk.position(at: index).previous
     }
 
-    /// From the chunk that holds $2 on, at most $3 bytes, at least one chunk. `octet_length` reads
-    /// only the row, not the data that is stored out of line. The inner limit keeps the sum from
-    /// running over the whole log: it follows from the size of the first chunk, so a page is shorter
-    /// than it might be only where chunks get much smaller.
+    /// From the chunk that holds $2 on, at most $3 bytes, at least one chunk; then the sizes of some
+    /// that follow. `octet_length` reads only the row, not the data that is stored out of line. The
+    /// inner limit keeps the sum from running over the whole log: it follows from the size of the
+    /// first chunk, so a page is shorter than it might be only where chunks get much smaller.
     static let page = Statement(
         name: "page",
         sql: """
@@ -132,8 +148,12 @@ actor LogReader {
                          WHERE exchange_id = $1::bigint AND position <= $2::bigint), $2::bigint)
                     AND position + count > $2::bigint
                 ORDER BY position LIMIT 1)
-            SELECT position, count, codec::bigint, data FROM (
-                SELECT position, count, codec, data,
+            SELECT position, count, codec::bigint,
+                CASE WHEN total <= $3::bigint OR position = (SELECT position FROM start)
+                    THEN data END,
+                bytes
+            FROM (
+                SELECT position, count, codec, data, octet_length(data)::bigint AS bytes,
                     sum(octet_length(data)) OVER (ORDER BY position) AS total
                 FROM (
                     SELECT c.position, c.count, c.codec, c.data FROM dormouse.chunk c
@@ -143,7 +163,6 @@ actor LogReader {
                     LIMIT (SELECT least(1024, 4 + 2 * $3::bigint / greatest(bytes, 1)) FROM start)
                 ) AS near
             ) AS summed
-            WHERE total <= $3::bigint OR position = (SELECT position FROM start)
             ORDER BY position
             """)
 

@@ -35,10 +35,9 @@ package final class PostgresLog: EventLog {
     package func read(_ exchange: ExchangeID, after: Position, bytesMax: Int)
         async throws(Failure) -> LogPage
     {
-        LogPage(
-            chunks: try await self.withReader { reader throws(Failure) in
-                try await reader.read(exchange, after: after, bytesMax: bytesMax)
-            })
+        try await self.withReader { reader throws(Failure) in
+            try await reader.read(exchange, after: after, bytesMax: bytesMax)
+        }
     }
 
     package func position(before time: Timestamp, in exchange: ExchangeID)

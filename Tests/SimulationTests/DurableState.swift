@@ -66,14 +66,20 @@ struct DurableState {
     }
 
     func read(_ id: ExchangeID, after: Position, bytesMax: Int) throws(Failure) -> LogPage {
-        var page: [Chunk] = []
+        let chunks = self.exchanges[try self.index(id)].chunks.drop { $0.last <= after }
+        let page = Self.page(chunks, bytesMax)
+        let next = Self.page(chunks.dropFirst(page.count), bytesMax)
+        let isNextWhole = page.count + next.count < chunks.count
+        return LogPage(chunks: Array(page), nextEnd: isNextWhole ? next.last?.last : nil)
+    }
+
+    private static func page(_ chunks: ArraySlice<Chunk>, _ bytesMax: Int) -> ArraySlice<Chunk> {
         var bytes = 0
-        for chunk in self.exchanges[try self.index(id)].chunks where chunk.last > after {
-            if !page.isEmpty, bytes + chunk.bytesCount > bytesMax { break }
-            page.append(chunk)
+        let page = chunks.prefix { chunk in
             bytes += chunk.bytesCount
+            return bytes <= bytesMax
         }
-        return LogPage(chunks: page)
+        return page.isEmpty ? chunks.prefix(1) : page
     }
 
     func position(before time: Timestamp, in id: ExchangeID) throws(Failure) -> Position? {

@@ -61,6 +61,10 @@ import Testing
         try self.check { try await Conformance.aPageHoldsWhatFits($0) }
     }
 
+    @Test func aPageKnowsWhereTheNextOneEnds() throws {
+        try self.check { try await Conformance.aPageKnowsWhereTheNextOneEnds($0) }
+    }
+
     @Test func timesLeadToPositions() throws {
         try self.check { try await Conformance.timesLeadToPositions($0) }
     }

@@ -36,6 +36,8 @@ struct Statistics {
     var unknownAppends = 0
     var recoveries = 0
     var pagesRead = 0
+    /// Asked for while the page before was under way.
+    var pagesReadAhead = 0
     var merges = 0
     var deletedChunks = 0
     var savedPositions = 0
@@ -54,7 +56,8 @@ struct Statistics {
         ("stalls", \.stalls), ("starts", \.starts), ("kills", \.kills), ("drains", \.drains),
         ("second servers", \.seconds), ("abandoned", \.abandoned), ("outages", \.outages),
         ("unknown appends", \.unknownAppends), ("recoveries", \.recoveries),
-        ("pages read", \.pagesRead), ("merges", \.merges), ("deleted chunks", \.deletedChunks),
+        ("pages read", \.pagesRead), ("pages read ahead", \.pagesReadAhead), ("merges", \.merges),
+        ("deleted chunks", \.deletedChunks),
         ("saved positions", \.savedPositions),
     ]
 

@@ -45,6 +45,10 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     private var isDead = false
     private var isCut = false
     private var owner: OwnerID?
+    /// Where pages under way begin.
+    private var pagesUnderWay: [ExchangeID: [Position]] = [:]
+    /// Where the page after one that was read ends, as the log said, and where it begins.
+    private var nextPages: [ExchangeID: [Position: Position]] = [:]
     private var lastAppends: [ExchangeID: (epoch: OwnerEpoch, last: Position)] = [:]
 
     init(_ simulation: Simulation, server: Int) {
@@ -210,10 +214,25 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     func read(_ exchange: ExchangeID, after: Position, bytesMax: Int) async throws(Failure)
         -> LogPage
     {
-        try await self.reading { () throws(Failure) in
+        if let before = self.nextPages[exchange]?[after],
+            self.pagesUnderWay[exchange]?.contains(before) == true
+        {
+            self.simulation.statistics.pagesReadAhead += 1
+        }
+        self.pagesUnderWay[exchange, default: []].append(after)
+        defer {
+            if let index = self.pagesUnderWay[exchange]?.firstIndex(of: after) {
+                self.pagesUnderWay[exchange]?.remove(at: index)
+            }
+        }
+        let page = try await self.reading { () throws(Failure) in
             self.simulation.statistics.pagesRead += 1
             return try self.simulation.durable.read(exchange, after: after, bytesMax: bytesMax)
         }
+        if let end = page.chunks.last?.last, let nextEnd = page.nextEnd {
+            self.nextPages[exchange, default: [:]][nextEnd] = end
+        }
+        return page
     }
 
     func position(before time: Timestamp, in exchange: ExchangeID) async throws(Failure)

@@ -173,6 +173,36 @@ extension Conformance {
         }
     }
 
+    /// What a page says of the next one is where that one really ends.
+    package static func aPageKnowsWhereTheNextOneEnds(_ make: MakeStore) async throws {
+        try await Self.with(make) { store, main in
+            // 20 chunks of two or three events.
+            var chunks: [Chunk] = []
+            for index in 0..<20 {
+                let first = (chunks.last?.last ?? .origin).next
+                chunks.append(try Self.chunk(first.rawValue, count: 2 + index % 2))
+            }
+            let head = try #require(chunks.last?.last)
+            #expect(await store.log.append(Self.append(main, after: 0, chunks)) == .committed)
+            for bytesMax in [1, chunks[0].bytesCount, 4 * chunks[1].bytesCount] {
+                var after = Position.origin
+                var expected: Position?
+                var known = 0
+                while after < head {
+                    let page = try await store.log.read(main.id, after: after, bytesMax: bytesMax)
+                    after = try #require(page.chunks.last).last
+                    if let expected { #expect(after == expected, "within \(bytesMax) bytes") }
+                    expected = page.nextEnd
+                    if expected != nil { known += 1 }
+                    if let expected { #expect(expected > after && expected < head) }
+                }
+                #expect(known > 2, "within \(bytesMax) bytes")
+            }
+            let whole = try await store.log.read(main.id, after: .origin, bytesMax: 1 << 20)
+            #expect(whole.chunks.count == 20 && whole.nextEnd == nil)
+        }
+    }
+
     package static func timesLeadToPositions(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let none = try await store.log.position(before: .zero, in: main.id)

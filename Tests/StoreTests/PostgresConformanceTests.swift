@@ -42,6 +42,10 @@ import Testing
         try await Conformance.aPageHoldsWhatFits(TestCluster.make)
     }
 
+    @Test func aPageKnowsWhereTheNextOneEnds() async throws {
+        try await Conformance.aPageKnowsWhereTheNextOneEnds(TestCluster.make)
+    }
+
     @Test func timesLeadToPositions() async throws {
         try await Conformance.timesLeadToPositions(TestCluster.make)
     }
