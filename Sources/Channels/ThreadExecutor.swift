@@ -11,6 +11,7 @@ import Glibc
 /// `lock`.
 package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     private let name: String
+    private let isPatient: Bool
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let wakeUp: UnsafeMutablePointer<pthread_cond_t>
     private var jobs: [UnownedJob] = []
@@ -18,8 +19,13 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     private var isStopping = false
     private var current: pthread_t?
 
-    package init(name: String) {
+    /// A patient thread does not push aside who wakes it, though it runs at once on an idle processor:
+    /// for reading what another program writes in many small pieces, all of which are wanted at
+    /// once. An impatient reader takes each piece while the writer, whose processor it shares,
+    /// stands still.
+    package init(name: String, isPatient: Bool = false) {
         self.name = name
+        self.isPatient = isPatient
         self.lock = .allocate(capacity: 1)
         self.lock.initialize(to: pthread_mutex_t())
         pthread_mutex_init(self.lock, nil)
@@ -79,6 +85,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
 
     /// The thread's body.
     private func runJobs() {
+        if self.isPatient { Self.becomePatient() }
         pthread_mutex_lock(self.lock)
         self.current = pthread_self()
         while true {
@@ -95,5 +102,13 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         self.current = nil
         self.isStopping = false
         pthread_mutex_unlock(self.lock)
+    }
+
+    /// Source: sched(7), SCHED_BATCH, which a thread may always choose for itself; its number is in
+    /// Linux' sched.h, and Swift's Glibc does not show it. Only a comfort, so a failure is of no
+    /// interest.
+    private static func becomePatient() {
+        var parameters = sched_param(sched_priority: 0)
+        pthread_setschedparam(pthread_self(), 3, &parameters)
     }
 }

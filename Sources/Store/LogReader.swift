@@ -7,7 +7,7 @@ actor LogReader {
     private let connection: ReconnectingConnection
 
     init(_ settings: ConnectionSettings, name: String) {
-        self.executor = ThreadExecutor(name: name)
+        self.executor = ThreadExecutor(name: name, isPatient: true)
         self.connection = ReconnectingConnection(settings)
         self.connection.prepareEach(Self.prepare)
     }

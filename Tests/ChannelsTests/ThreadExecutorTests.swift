@@ -1,4 +1,5 @@
 import Channels
+import Glibc
 import Testing
 
 /// Lets a test's tasks run on one thread, in the order in which they become ready.
@@ -21,6 +22,12 @@ actor Runner {
     }
 
     func add(_ value: Int) { self.values.append(value) }
+
+    func schedulingPolicy() -> Int32 {
+        var policy: Int32 = -1
+        var parameters = sched_param()
+        return pthread_getschedparam(pthread_self(), &policy, &parameters) == 0 ? policy : -1
+    }
 
     func isAssumedIsolated() -> Bool {
         self.assumeIsolated { _ in true }
@@ -54,5 +61,13 @@ actor Runner {
         executor.stop()
         #expect(await runner.values.count == 100, "a call after the stop starts the thread again")
         executor.stop()
+    }
+
+    /// 0 and 3: SCHED_OTHER and SCHED_BATCH of Linux.
+    @Test(arguments: [(false, 0), (true, 3)] as [(Bool, Int32)])
+    func aPatientThreadIsKnownToTheScheduler(isPatient: Bool, policy: Int32) async {
+        let executor = ThreadExecutor(name: "test", isPatient: isPatient)
+        defer { executor.stop() }
+        #expect(await Runner(executor).schedulingPolicy() == policy)
     }
 }
