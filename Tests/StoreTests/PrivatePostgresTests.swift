@@ -44,6 +44,17 @@ import Testing
         }
     }
 
+    @Test func itKeepsTheMemoryOfLargeChunks() async throws {
+        try await self.with("memory") { folder, _, _ in
+            let process = try #require(TestCluster.postmaster(folder))
+            let file = URL(fileURLWithPath: "/proc/\(process)/environ")
+            let variables = String(decoding: try Data(contentsOf: file), as: UTF8.self)
+                .split(separator: "\0")
+            #expect(variables.contains("MALLOC_MMAP_THRESHOLD_=8388608"))
+            #expect(variables.contains("MALLOC_TRIM_THRESHOLD_=33554432"))
+        }
+    }
+
     @Test func anInterruptedInitdbIsDoneAgain() async throws {
         let folder = TestCluster.makeFolder("interrupted")
         let unfinished = folder + "/postgres.new/base"
