@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_type { TEXT, NUMBER, YES_NO, TLS_MODE };
+enum option_type { TEXT, NUMBER, SEQUENCE, YES_NO, TLS_MODE };
 
 /* The table that dormouse.h documents. */
 struct option {
@@ -23,6 +23,7 @@ static const struct option options_known[] = {
     {"insecure_token", YES_NO, AT(insecure_token), 0, 0},
     {"exchange", TEXT, AT(exchange), 0, 128},
     {"producer", TEXT, AT(producer), 0, 128},
+    {"sequence", SEQUENCE, AT(sequence), 0, 0},
     {"tls", TLS_MODE, AT(tls), 0, 0},
     {"ca_file", TEXT, AT(ca_file), 0, 4096},
     {"cert_file", TEXT, AT(cert_file), 0, 4096},
@@ -77,7 +78,7 @@ char *dm_text_duplicate(const char *text, size_t size)
     return copy;
 }
 
-static bool parse_number(const char *text, uint32_t *number)
+static bool parse_digits(const char *text, uint64_t most, uint64_t *number)
 {
     uint64_t value = 0;
     if (*text == 0)
@@ -85,10 +86,20 @@ static bool parse_number(const char *text, uint32_t *number)
     for (; *text != 0; text++) {
         if (*text < '0' || *text > '9')
             return false;
-        value = value * 10 + (uint64_t)(*text - '0');
-        if (value > UINT32_MAX)
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (value > (most - digit) / 10)
             return false;
+        value = value * 10 + digit;
     }
+    *number = value;
+    return true;
+}
+
+static bool parse_number(const char *text, uint32_t *number)
+{
+    uint64_t value;
+    if (!parse_digits(text, UINT32_MAX, &value))
+        return false;
     *number = (uint32_t)value;
     return true;
 }
@@ -136,6 +147,15 @@ static dormouse_status set_known(struct dm_options *options, const struct option
                            value, option->least, option->most);
         *(uint32_t *)target = number;
         return DORMOUSE_OK;
+    case SEQUENCE: {
+        uint64_t sequence;
+        if (!parse_digits(value, INT64_MAX, &sequence) || sequence == 0)
+            return dm_fail(failure, DORMOUSE_BAD_ARGUMENT,
+                           "the option %s is '%s'; expected a number from 1 to %lld", option->name,
+                           value, (long long)INT64_MAX);
+        *(uint64_t *)target = sequence;
+        return DORMOUSE_OK;
+    }
     case YES_NO:
         if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
             return dm_fail(failure, DORMOUSE_BAD_ARGUMENT, "the option %s is '%s'; expected yes or no",

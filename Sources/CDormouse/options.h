@@ -23,6 +23,8 @@ struct dm_options {
     char *token;
     char *exchange;
     char *producer;
+    /* Of the first event that is published here; 0 = the next one that the server does not know. */
+    uint64_t sequence;
     char *ca_file;
     char *cert_file;
     char *key_file;

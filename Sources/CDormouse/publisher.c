@@ -240,7 +240,13 @@ void dm_publisher_asked(dormouse *client, const struct dm_failure *failure, cons
         dm_publisher_give_up(client, &broken);
         return;
     }
-    if (publisher->has_base && sequence > publisher->base + publisher->sent_index)
+    if (client->options.sequence > 0) {
+        /* The application numbers its events: what the server has beyond ours may be an earlier run's. */
+        publisher->base = client->options.sequence - 1;
+        publisher->has_base = true;
+    }
+    if (client->options.sequence == 0 && publisher->has_base
+        && sequence > publisher->base + publisher->sent_index)
         resolve_conflict(client, sequence);
     if (!publisher->has_base) {
         uint64_t first = publisher->oldest != NULL ? publisher->oldest->first_index

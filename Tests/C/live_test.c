@@ -257,6 +257,32 @@ static void administration_answers(void)
     dormouse_free(client);
 }
 
+/* A program that numbers its events itself runs twice, and then once more with one event more. */
+static void a_run_that_is_repeated_stores_only_what_is_new(void)
+{
+    static const size_t counts[] = {3, 3, 4};
+    static const size_t duplicates[] = {0, 3, 3};
+    dormouse_event events[4];
+    for (size_t i = 0; i < 4; i++)
+        events[i] = event_of("rerun", "x");
+    for (size_t run = 0; run < 3; run++) {
+        dormouse *client = open_client("?producer=rerun&sequence=1");
+        dormouse_published published;
+        CHECK_STATUS(client, dormouse_publish(client, events, counts[run], 5000, &published), DORMOUSE_OK);
+        CHECK(published.duplicate_count == duplicates[run]);
+        CHECK((published.first_position == 0) == (counts[run] == duplicates[run]));
+        uint64_t sequence = 0;
+        CHECK_STATUS(client, dormouse_producer(client, NULL, "rerun", 5000, &sequence, NULL), DORMOUSE_OK);
+        CHECK(sequence == counts[run]);
+        dormouse_free(client);
+    }
+    dormouse *client = dormouse_new();
+    CHECK_STATUS(client, dormouse_set(client, "sequence", "0"), DORMOUSE_BAD_ARGUMENT);
+    CHECK_STATUS(client, dormouse_set(client, "sequence", "9223372036854775808"), DORMOUSE_BAD_ARGUMENT);
+    CHECK_STATUS(client, dormouse_set(client, "sequence", "9223372036854775807"), DORMOUSE_OK);
+    dormouse_free(client);
+}
+
 static void a_page_is_fetched(void)
 {
     static const char *const pattern = "loop.#";
@@ -453,6 +479,7 @@ int main(void)
     TEST(everything_works_in_an_event_loop);
     TEST(the_newest_consumer_wins);
     TEST(administration_answers);
+    TEST(a_run_that_is_repeated_stores_only_what_is_new);
     TEST(a_page_is_fetched);
     TEST(nothing_is_lost_when_the_server_dies);
     TEST(memory_is_bounded_while_the_server_is_away);

@@ -118,6 +118,8 @@ DORMOUSE_API dormouse_status dormouse_set_uri(dormouse *client, const char *uri)
  *   insecure_token         yes: send the token without TLS to other machines, too (no)
  *   exchange               the exchange of this handle (main)
  *   producer               name under which events are published; with it, no event is stored twice
+ *   sequence               with a producer: number of the first event that is published here; what the server
+ *                          has of them already is counted and not stored again (the next unused)
  *   tls                    off, require (encrypted, unverified) or verify-full (off)
  *   ca_file                PEM file to verify against instead of the system's
  *   cert_file, key_file    PEM files of the client's certificate
