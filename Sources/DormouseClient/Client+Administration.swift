@@ -1,5 +1,3 @@
-internal import CDormouse
-
 extension Client {
     // MARK: Without a subscription
 
@@ -40,12 +38,8 @@ extension Client {
     public func seek(_ name: String, to start: Start, exchange: String? = nil)
         async throws(DormouseError) -> UInt64
     {
-        let (code, value) = start.code
-        return try await self.connection.administer {
-            client, time throws(DormouseError) -> (dormouse_status, UInt64) in
-            var position: UInt64 = 0
-            let status = dormouse_seek(client, exchange, name, code, value, time, &position)
-            return (status, position)
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.seek(name, to: start, exchange, timeout)
         }
     }
 
@@ -53,15 +47,15 @@ extension Client {
     public func pause(
         _ name: String, until time: UInt64 = .max, reason: String = "", exchange: String? = nil
     ) async throws(DormouseError) {
-        try await self.connection.administer { client, timeout in
-            (dormouse_pause(client, exchange, name, time, reason, timeout), ())
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.pause(name, until: time, reason, exchange, timeout)
         }
     }
 
     /// Ends a pause.
     public func resume(_ name: String, exchange: String? = nil) async throws(DormouseError) {
-        try await self.connection.administer { client, timeout in
-            (dormouse_resume(client, exchange, name, timeout), ())
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.resume(name, exchange, timeout)
         }
     }
 
@@ -70,11 +64,8 @@ extension Client {
     public func stop(_ name: String, exchange: String? = nil) async throws(DormouseError)
         -> (wasAwake: Bool, position: UInt64)
     {
-        try await self.connection.administer { client, timeout in
-            var wasAwake = false
-            var position: UInt64 = 0
-            let status = dormouse_stop(client, exchange, name, timeout, &wasAwake, &position)
-            return (status, (wasAwake, position))
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.stop(name, exchange, timeout)
         }
     }
 
@@ -82,9 +73,8 @@ extension Client {
     @discardableResult
     public func forget(_ name: String, exchange: String? = nil) async throws(DormouseError) -> Bool
     {
-        try await self.connection.administer { client, timeout in
-            var existed = false
-            return (dormouse_forget(client, exchange, name, timeout, &existed), existed)
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.forget(name, exchange, timeout)
         }
     }
 
@@ -94,18 +84,15 @@ extension Client {
     public func producer(_ name: String, exchange: String? = nil) async throws(DormouseError)
         -> (sequence: UInt64, position: UInt64)
     {
-        try await self.connection.administer { client, timeout in
-            var (sequence, position): (UInt64, UInt64) = (0, 0)
-            let status = dormouse_producer(
-                client, exchange, name, timeout, &sequence, &position)
-            return (status, (sequence, position))
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.producer(name, exchange, timeout)
         }
     }
 
     /// Throws `alreadyExists` when there is one of this name.
     public func createExchange(_ name: String) async throws(DormouseError) {
-        try await self.connection.administer { client, timeout in
-            (dormouse_create_exchange(client, name, timeout), ())
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.createExchange(name, timeout)
         }
     }
 }
@@ -114,39 +101,25 @@ extension Connection {
     /// An administrative answer is one small statement away.
     private static let answerMilliseconds: Int32 = 30_000
 
-    func administer<Value: Sendable>(
-        _ body: (OpaquePointer, Int32) throws(DormouseError) -> (dormouse_status, Value)
+    /// Calls `body` with the handle and how long to wait for an answer.
+    func ask<Value: Sendable>(
+        _ body: (Handle, Int32) throws(DormouseError) -> Value
     ) throws(DormouseError) -> Value {
-        let (status, value) = try body(self.handle.pointer, Self.answerMilliseconds)
-        try self.handle.check(status)
-        return value
+        try body(self.handle, Self.answerMilliseconds)
     }
 
     func fetch(
         _ filter: Filter, after position: UInt64, _ exchange: String?, _ events: UInt32,
         _ bytes: UInt32, wait: UInt32
     ) throws(DormouseError) -> Client.Page {
-        let loan = Loan()
-        var request = dormouse_fetch_options()
-        request.struct_size = MemoryLayout<dormouse_fetch_options>.size
-        request.exchange = exchange.flatMap { loan.text($0) }
-        request.patterns = loan.array(filter.patterns.map { loan.text($0) })
-        request.pattern_count = filter.patterns.count
-        request.header_matches = loan.matches(filter.headers)
-        request.header_match_count = filter.headers.count
-        request.after = position
-        request.events_max = events
-        request.bytes_max = bytes
-        request.wait_ms = wait
-        var page: OpaquePointer?
-        let status = dormouse_fetch(
-            self.handle.pointer, &request, Self.answerMilliseconds, &page)
-        loan.end()
-        try self.handle.check(status)
-        defer { dormouse_page_free(page) }
         var found: [Event] = []
-        while let event = dormouse_page_next(page) { found.append(Event(event.pointee)) }
-        return Client.Page(
-            events: found, upto: dormouse_page_upto(page), head: dormouse_page_head(page))
+        let (upto, head) = try self.handle.fetch(
+            filter, after: position, exchange,
+            FetchLimits(events: events, bytes: bytes, wait: wait), Self.answerMilliseconds
+        ) {
+            found.append($0.copy())
+            return true
+        }
+        return Client.Page(events: found, upto: upto, head: head)
     }
 }

@@ -51,15 +51,6 @@ private final class Answer {
     }
 
     func give(_ result: dormouse_published) {
-        guard result.status == DORMOUSE_OK else {
-            let text = result.error.map { String(cString: $0) } ?? ""
-            return self.continuation.resume(
-                returning: .failure(DormouseError(.init(result.status), text)))
-        }
-        self.continuation.resume(
-            returning: .success(
-                Published(
-                    first: result.first_position, last: result.last_position,
-                    duplicates: result.duplicate_count)))
+        self.continuation.resume(returning: Published.result(result))
     }
 }

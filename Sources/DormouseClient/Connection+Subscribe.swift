@@ -65,7 +65,7 @@ extension Connection {
         return made != nil
     }
 
-    private static func end(of subscription: OpaquePointer) -> DormouseError? {
+    static func end(of subscription: OpaquePointer) -> DormouseError? {
         let status = dormouse_end_status(subscription)
         if status == DORMOUSE_OK { return nil }
         let text = dormouse_end_error(subscription).map { String(cString: $0) } ?? ""
@@ -74,7 +74,7 @@ extension Connection {
 }
 
 extension SubscribeOptions {
-    fileprivate func request(_ loan: Loan) -> dormouse_subscribe_options {
+    func request(_ loan: Loan) -> dormouse_subscribe_options {
         var request = dormouse_subscribe_options()
         request.struct_size = MemoryLayout<dormouse_subscribe_options>.size
         request.name = self.name.flatMap { loan.text($0) }

@@ -30,7 +30,8 @@ public struct Event: Hashable, Sendable {
         self.init(key: key, payload: Array(text.utf8))
     }
 
-    init(
+    /// An event as it stood in a log.
+    public init(
         key: String, payload: [UInt8], id: [UInt8], contentType: String, headers: [Header],
         position: UInt64, publishedAt: UInt64
     ) {
