@@ -56,7 +56,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(
-            name: "CommandLine", dependencies: ["Core", "Wire", "PlainClient"],
+            name: "CommandLine", dependencies: ["Core", "DormouseClient"],
             swiftSettings: strict),
         .executableTarget(
             name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"],
@@ -87,7 +87,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["Core", "Wire", "PlainClient", "CommandLine"], swiftSettings: strict),
+            dependencies: ["Core", "Wire", "PlainClient", "DormouseClient", "CommandLine"],
+            swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["Core", "Wire", "PlainClient", "DormouseClient"],

@@ -1,51 +1,98 @@
 import Core
-import PlainClient
-import Wire
+import DormouseClient
 
 /// A connection for one command, and the exchange that it is about.
 struct Connection {
-    let client: Client
-    /// Empty: `main`.
-    let exchange: [UInt8]
+    let client: BlockingClient
+    /// nil: neither the command nor the address names one.
+    let exchange: String?
+    let timeoutMilliseconds: Int32
 
     private static let timeoutDefault: UInt64 = 15_000
+    /// How long one of several addresses may take, at most.
+    private static let addressMillisecondsMax: Int32 = 10_000
 
-    init(_ invocation: Invocation) throws(CommandFailure) {
+    /// `options` are those of the library, by their names in the address. Without more of them, a lost
+    /// connection is the end: most commands are one question.
+    init(
+        _ invocation: Invocation, options: [String: String] = [:], reconnects: Bool = false
+    ) throws(CommandFailure) {
         let timeout = try invocation.duration("timeout") ?? Self.timeoutDefault
-        let text = invocation.value("url") ?? OS.environment("DORMOUSE_URL")
-        let address = try attempt { () throws(Failure) in
-            try text.map { text throws(Failure) in try Address(text) } ?? .standard
-        }
-        let exchange = try attempt { () throws(Failure) -> String in
+        self.timeoutMilliseconds = Int32(clamping: timeout)
+        let address = ServerAddress(
+            invocation.value("url") ?? OS.environment("DORMOUSE_URL") ?? ServerAddress.standard)
+        let exchange = try attempt { () throws(Failure) -> String? in
             try invocation.value("exchange").map { name throws(Failure) in
                 try Name(name, what: "exchange").text
-            } ?? address.exchange ?? ""
-        }
-        self.exchange = Array(exchange.utf8)
-        do throws(Failure) {
-            self.client = try Client(
-                address: address, clientName: "dormouse \(invocation.command)",
-                timeoutMilliseconds: Int(clamping: timeout))
-        } catch {
-            var failure = CommandFailure(error)
-            if error.code == .unavailable {
-                failure.message +=
-                    ". Start the server with 'make run', or say where it is with --url"
             }
-            throw failure
+        }
+        self.exchange = exchange ?? address.exchange
+        var options = options
+        options["exchange"] = exchange
+        do throws(DormouseError) {
+            self.client = try BlockingClient(
+                address.uri,
+                defaults: [
+                    "client": "dormouse \(invocation.command)",
+                    "reconnect": reconnects ? "yes" : "no",
+                    "connect_timeout_ms": String(
+                        max(1, min(self.timeoutMilliseconds, Self.addressMillisecondsMax))),
+                ], options: options, timeout: self.timeoutMilliseconds)
+        } catch {
+            throw Self.failure(error, address)
         }
     }
 
-    /// A call whose reply must be of one kind.
-    func call<Value>(
-        _ request: Request, doing: String, _ extract: (Reply) -> Value?
-    ) throws(CommandFailure) -> Value {
-        let reply = try attempt(doing) { () throws(Failure) in try self.client.call(request) }
-        guard let value = extract(reply) else { throw Self.unexpected(doing) }
-        return value
+    private static func failure(_ error: DormouseError, _ address: ServerAddress) -> CommandFailure
+    {
+        guard error.status != .badArgument else {
+            return CommandFailure(error, doing: "the address '\(address.text)' is not one")
+        }
+        var failure = CommandFailure(error, doing: "cannot connect")
+        if error.status == .cannotConnect {
+            failure.message += ". Start the server with 'make run', or say where it is with --url"
+        }
+        return failure
+    }
+}
+
+/// What `--url` and DORMOUSE_URL say.
+struct ServerAddress: Hashable {
+    static let standard = "dormouse://127.0.0.1:3673"
+
+    let text: String
+
+    init(_ text: String) {
+        self.text = text
     }
 
-    static func unexpected(_ doing: String) -> CommandFailure {
-        CommandFailure(.internal, "\(doing): the server answered with another kind of reply")
+    /// For the library; `HOST:PORT` alone is short for it.
+    var uri: String {
+        self.text.contains("://") || self.text.hasPrefix("unix:")
+            ? self.text : "dormouse://" + self.text
+    }
+
+    /// The exchange that it names, as it is written there; nil: none.
+    var exchange: String? {
+        let parts = self.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        for option in parts.dropFirst().joined().split(separator: "&")
+        where option.hasPrefix("exchange=") {
+            return String(option.dropFirst("exchange=".count))
+        }
+        guard !self.uri.hasPrefix("unix:") else { return nil }
+        // The scheme, nothing, the hosts, the exchange.
+        let pieces = parts[0].split(separator: "/", omittingEmptySubsequences: false)
+        return pieces.count > 3 && !pieces[3].isEmpty ? String(pieces[3]) : nil
+    }
+}
+
+/// Calls `body`; a failure becomes the command's.
+func asking<Value>(
+    _ doing: String = "", _ body: () throws(DormouseError) -> Value
+) throws(CommandFailure) -> Value {
+    do throws(DormouseError) {
+        return try body()
+    } catch {
+        throw CommandFailure(error, doing: doing)
     }
 }

@@ -1,5 +1,4 @@
 import Core
-import Wire
 
 #if canImport(Darwin)
     import Darwin
@@ -83,10 +82,11 @@ struct EventSource {
             event.payload = try LineReader.all(of: String(text.dropFirst()), bytesMax: bytesMax)
         case let text?: event.payload = Array(text.utf8)
         }
-        try attempt("cannot publish") { () throws(Failure) in
-            try publisher.add(event, line: 1)
-            try publisher.finish()
+        let bytes = try attempt("cannot publish") { () throws(Failure) in
+            try publisher.check(event)
         }
+        try publisher.add(event, bytes: bytes, line: 1)
+        try publisher.finish()
     }
 
     private func addLines(to publisher: inout Publisher) throws(CommandFailure) {
@@ -96,26 +96,22 @@ struct EventSource {
             while let line = reader.next() {
                 number += 1
                 guard let event = try self.event(line, number: number) else { continue }
+                let bytes: Int
                 do throws(Failure) {
-                    try publisher.add(event, line: number)
+                    bytes = try publisher.check(event)
                 } catch {
-                    // Only what is wrong with this very event is found before anything is sent.
-                    guard error.code == .invalidArgument else {
-                        throw CommandFailure(error, doing: "cannot publish")
-                    }
                     throw Self.badLine(number, error.message)
                 }
+                try publisher.add(event, bytes: bytes, line: number)
             }
             if reader.isAtEnd { break }
             if !reader.isReadable {
-                try attempt("cannot publish") { () throws(Failure) in
-                    try publisher.flush()
-                    try publisher.receive(untilReadable: reader.descriptor)
-                }
+                try publisher.flush()
+                try publisher.receive(untilReadable: reader.descriptor)
             }
             try reader.fill()
         }
-        try attempt("cannot publish") { () throws(Failure) in try publisher.finish() }
+        try publisher.finish()
     }
 
     /// The event of a line; nil for an empty JSON line.

@@ -1,50 +1,65 @@
-import Core
+import DormouseClient
 
 /// An event as one line, for people and for programs.
 enum EventText {
-    /// Position, time, key and payload.
-    static func line(_ event: Event) -> [UInt8] {
-        let time = TimeText.rfc3339(event.publishedAt.rawValue, digits: 3)
-        let key = Text.printable(event.key)
-        return Array("\(event.position)  \(time)  \(key)  \(Text.payload(event.payload))".utf8)
+    /// With its end.
+    static func append(_ event: LentEvent, isJSON: Bool, to text: inout [UInt8]) {
+        if isJSON { Self.appendJSON(event, to: &text) } else { Self.appendLine(event, to: &text) }
+        text.append(UInt8(ascii: "\n"))
     }
+
+    /// Position, time, key and payload.
+    static func appendLine(_ event: LentEvent, to line: inout [UInt8]) {
+        TimeText.append(event.position, to: &line)
+        line += Self.gap
+        TimeText.append(rfc3339: event.publishedAt, digits: 3, to: &line)
+        line += Self.gap
+        Text.appendPrintable(event.key, to: &line)
+        line += Self.gap
+        Text.appendPayload(event.payload, to: &line)
+    }
+
+    private static let gap: StaticString = "  "
 
     /// A JSON object that `publish --json-lines` reads. A payload is a string when it is UTF-8, the
     /// JSON value itself when its content type says that it is one, else `payload_base64`.
-    static func json(_ event: Event) -> [UInt8] {
-        var json = Array(
-            "{\"position\":\(event.position),\"time\":\"".utf8)
-        json += Array(TimeText.rfc3339(event.publishedAt.rawValue).utf8)
-        json += Array("\",\"key\":".utf8)
+    static func appendJSON(_ event: LentEvent, to json: inout [UInt8]) {
+        json += "{\"position\":"
+        TimeText.append(event.position, to: &json)
+        json += ",\"time\":\""
+        TimeText.append(rfc3339: event.publishedAt, to: &json)
+        json += "\",\"key\":"
         JSONText.append(event.key, to: &json)
         Self.appendPayload(of: event, to: &json)
-        for (name, value) in [("id", event.id), ("content_type", event.contentType)]
-        where !value.isEmpty {
-            json += Array(",\"\(name)\":".utf8)
-            JSONText.append(Self.repaired(value), to: &json)
+        if !event.id.isEmpty {
+            json += ",\"id\":"
+            JSONText.appendRepaired(event.id, to: &json)
         }
-        if !event.headers.isEmpty { Self.append(event.headers, to: &json) }
+        if !event.contentType.isEmpty {
+            json += ",\"content_type\":"
+            JSONText.appendRepaired(event.contentType, to: &json)
+        }
+        if event.headerCount > 0 { Self.appendHeaders(of: event, to: &json) }
         json.append(UInt8(ascii: "}"))
-        return json
     }
 
-    private static func appendPayload(of event: Event, to json: inout [UInt8]) {
+    private static func appendPayload(of event: LentEvent, to json: inout [UInt8]) {
         let payload = event.payload
-        guard String(validating: payload, as: UTF8.self) != nil else {
-            json += Array(",\"payload_base64\":".utf8)
-            return JSONText.append(Base64.encode(payload), to: &json)
+        guard UTF8Check.isValid(payload) else {
+            json += ",\"payload_base64\":"
+            return JSONText.append(Base64.encode(Array(payload)), to: &json)
         }
-        json += Array(",\"payload\":".utf8)
+        json += ",\"payload\":"
         // A JSON string stays in quotes twice: published again, it must come out as it went in.
-        guard event.contentType.elementsEqual("application/json".utf8), Self.isJSON(payload),
-            payload.first(where: { $0 > 0x20 }) != UInt8(ascii: "\"")
+        guard event.contentType.elementsEqual("application/json".utf8),
+            payload.first(where: { $0 > 0x20 }) != UInt8(ascii: "\""), Self.isJSON(payload)
         else { return JSONText.append(payload, to: &json) }
         // Line ends can only be white space here.
-        json += payload.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
+        for byte in payload { json.append(byte == 0x0A || byte == 0x0D ? 0x20 : byte) }
     }
 
-    private static func isJSON(_ bytes: [UInt8]) -> Bool {
-        var reader = JSONReader(bytes)
+    private static func isJSON(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var reader = JSONReader(Array(bytes))
         do throws(JSONProblem) {
             _ = try reader.value()
             try reader.expectEnd()
@@ -55,31 +70,28 @@ enum EventText {
     }
 
     /// A name that stands more than once has an array of values.
-    private static func append(_ headers: [Header], to json: inout [UInt8]) {
+    private static func appendHeaders(of event: LentEvent, to json: inout [UInt8]) {
         var names: [[UInt8]] = []
         var values: [[UInt8]: [[UInt8]]] = [:]
-        for header in headers {
-            if values[header.name] == nil { names.append(header.name) }
-            values[header.name, default: []].append(header.value)
+        for index in 0..<event.headerCount {
+            let header = event.header(index)
+            let name = Array(header.name)
+            if values[name] == nil { names.append(name) }
+            values[name, default: []].append(Array(header.value))
         }
-        json += Array(",\"headers\":{".utf8)
+        json += ",\"headers\":{"
         for (index, name) in names.enumerated() {
             if index > 0 { json.append(UInt8(ascii: ",")) }
-            JSONText.append(Self.repaired(name), to: &json)
+            JSONText.appendRepaired(name, to: &json)
             json.append(UInt8(ascii: ":"))
             let all = values[name] ?? []
             if all.count > 1 { json.append(UInt8(ascii: "[")) }
             for (index, value) in all.enumerated() {
                 if index > 0 { json.append(UInt8(ascii: ",")) }
-                JSONText.append(Self.repaired(value), to: &json)
+                JSONText.appendRepaired(value, to: &json)
             }
             if all.count > 1 { json.append(UInt8(ascii: "]")) }
         }
         json.append(UInt8(ascii: "}"))
-    }
-
-    /// JSON has no bytes: what is not UTF-8 in an id or a header becomes U+FFFD.
-    private static func repaired(_ bytes: [UInt8]) -> [UInt8] {
-        Array(String(decoding: bytes, as: UTF8.self).utf8)
     }
 }

@@ -1,4 +1,5 @@
 import Core
+import DormouseClient
 
 /// What the process ends with. Source of 64 to 77: sysexits.h; 130 and 143: a shell's 128 + signal.
 enum ExitCode: Int32, Hashable, CaseIterable {
@@ -66,6 +67,13 @@ struct CommandFailure: Error, Hashable {
         self.message = message
     }
 
+    init(_ error: DormouseError, doing: String = "") {
+        let code = StatusCode(error.status)
+        self.exit = ExitCode(code)
+        self.code = code
+        self.message = (doing.isEmpty ? "" : doing + ": ") + error.message
+    }
+
     static func usage(_ message: String) -> CommandFailure {
         CommandFailure(.usage, message)
     }
@@ -86,5 +94,18 @@ func attempt<Value>(
         return try body()
     } catch {
         throw CommandFailure(error, doing: doing)
+    }
+}
+
+extension StatusCode {
+    /// What the client found is shown as what it comes to: there is one list of codes to look up.
+    init(_ status: DormouseError.Status) {
+        switch status {
+        case .timeout: self = .deadlineExceeded
+        case .windowFull: self = .resourceExhausted
+        case .connectionLost, .cannotConnect, .closed: self = .unavailable
+        case .badArgument: self = .invalidArgument
+        default: self = UInt16(exactly: status.rawValue).flatMap(Self.init(rawValue:)) ?? .internal
+        }
     }
 }

@@ -1,5 +1,4 @@
-import Core
-import Wire
+import DormouseClient
 
 /// `dormouse fetch`.
 enum FetchCommand {
@@ -23,24 +22,27 @@ enum FetchCommand {
         var remaining =
             try invocation.number("count", in: 1...UInt64(Int64.max)) ?? Self.countDefault
         var after = try invocation.number("after", in: 0...UInt64(Int64.max)) ?? 0
+        let filter = try Filters.filter(invocation)
         let connection = try Connection(invocation)
-        let config = try Filters.config(invocation, exchange: connection.exchange)
         let output = Output()
+        let isJSON = invocation.has("json")
         while remaining > 0 {
-            let request = FetchRequest(
-                config: config, after: after, eventsMax: UInt32(min(remaining, Self.pageEvents)))
-            let page = try connection.call(.fetch(request), doing: "cannot fetch") {
-                if case .fetch(let delivery) = $0 { delivery } else { nil }
+            var lines: [UInt8] = []
+            let count = UInt32(min(remaining, Self.pageEvents))
+            let page = try asking("cannot fetch") { () throws(DormouseError) in
+                try connection.client.fetch(
+                    filter, after: after, exchange: connection.exchange, events: count
+                ) { event in
+                    EventText.append(event, isJSON: isJSON, to: &lines)
+                    remaining -= 1
+                    return remaining > 0
+                }
             }
-            for event in page.events.prefix(Int(clamping: remaining)) {
-                try output.write(
-                    invocation.has("json") ? EventText.json(event) : EventText.line(event))
-                remaining -= 1
-            }
+            try output.write(lines: lines)
             // A server that does not get on must not keep us here.
-            guard page.header.upto.rawValue > after else { break }
-            after = page.header.upto.rawValue
-            if page.header.upto >= page.header.head { break }
+            guard page.upto > after else { break }
+            after = page.upto
+            if page.upto >= page.head { break }
         }
         try output.flush()
         return .success

@@ -1,5 +1,5 @@
 import Core
-import Wire
+import DormouseClient
 
 /// Options that say which events, and from where.
 enum Filters {
@@ -12,51 +12,63 @@ enum Filters {
             "NAME=VALUE, NAME^=PREFIX, NAME or !NAME (absent); given again: all of them"),
     ]
 
-    static func config(
-        _ invocation: Invocation, exchange: [UInt8]
-    ) throws(CommandFailure) -> ReceiverConfigMessage {
-        var config = ReceiverConfigMessage(exchange: exchange)
-        for pattern in invocation.values("pattern") {
-            config.patterns.append(Array(pattern.utf8))
-        }
-        for text in invocation.values("header") { config.headers.append(Self.match(text)) }
+    static func filter(_ invocation: Invocation) throws(CommandFailure) -> Filter {
+        let filter = Filter(
+            patterns: invocation.values("pattern"),
+            headers: invocation.values("header").map(Self.match))
         // The same checks as the server's, before anything is sent.
-        _ = try attempt { () throws(Failure) in try config.checked() }
-        return config
+        try attempt { () throws(Failure) in try filter.check() }
+        return filter
     }
 
-    static func match(_ text: String) -> HeaderMatchMessage {
-        let bytes = Array(text.utf8)
-        if bytes.first == UInt8(ascii: "!") {
-            return HeaderMatchMessage(name: Array(bytes.dropFirst()), kind: .absent)
+    static func match(_ text: String) -> DormouseClient.HeaderMatch {
+        if text.hasPrefix("!") { return .absent(String(text.dropFirst())) }
+        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else {
+            return .exists(text)
         }
-        guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")) else {
-            return HeaderMatchMessage(name: bytes, kind: .exists)
-        }
-        let value = Array(bytes[(equals + 1)...])
-        if equals > 0, bytes[equals - 1] == UInt8(ascii: "^") {
-            return HeaderMatchMessage(
-                name: Array(bytes[..<(equals - 1)]), kind: .prefix, value: value)
-        }
-        return HeaderMatchMessage(name: Array(bytes[..<equals]), kind: .equals, value: value)
+        let name = text[..<equals]
+        let value = Array(text.utf8[text.utf8.index(after: equals)...])
+        return name.hasSuffix("^")
+            ? .prefix(String(name.dropLast()), value) : .equals(String(name), value)
     }
 
     /// `first`, `next`, `last`, a position or `@TIME`.
     static func start(
         _ text: String, option: String, now: UInt64 = OS.now
-    ) throws(CommandFailure) -> (start: Start, value: UInt64) {
+    ) throws(CommandFailure) -> Start {
         switch text {
-        case "first": return (.first, 0)
-        case "next": return (.next, 0)
-        case "last": return (.last, 0)
+        case "first": return .first
+        case "next": return .next
+        case "last": return .last
         default: break
         }
         if text.hasPrefix("@"), let time = TimeText.time(String(text.dropFirst()), now: now) {
-            return (.time, time)
+            return .time(time)
         }
-        if let position = UInt64(text), position > 0 { return (.position, position) }
+        if let position = UInt64(text), position > 0 { return .position(position) }
         throw .usage(
             "--\(option) is '\(text)'; expected first, next, last, a position from 1 on, or @TIME "
                 + "such as @2026-03-01T12:00:00Z or @-1h")
+    }
+}
+
+extension Filter {
+    /// Throws `invalidArgument` for too many or malformed patterns and matches.
+    fileprivate func check() throws(Failure) {
+        var patterns: [KeyPattern] = []
+        for pattern in self.patterns { patterns.append(try KeyPattern(bytes: Array(pattern.utf8))) }
+        var headers: [Core.HeaderMatch] = []
+        for match in self.headers {
+            let (name, kind, value): (String, MatchKind, [UInt8]) =
+                switch match {
+                case .equals(let name, let value): (name, .equals, value)
+                case .prefix(let name, let value): (name, .prefix, value)
+                case .exists(let name): (name, .exists, [])
+                case .absent(let name): (name, .absent, [])
+                }
+            headers.append(
+                try Core.HeaderMatch(name: Array(name.utf8), kind: kind, value: value))
+        }
+        _ = try ReceiverConfig(patterns: patterns, headers: headers)
     }
 }

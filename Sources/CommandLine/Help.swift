@@ -20,7 +20,9 @@ enum Help {
               dormouse subscribe greetings --pattern 'hello.#' --from first
 
             'dormouse COMMAND --help' says more. The server is started with 'make run'.
-            ADDRESS is dormouse://HOST:PORT[/EXCHANGE] or unix:/PATH.
+            ADDRESS is dormouse://[TOKEN@]HOST[:PORT][,HOST…][/EXCHANGE][?OPTION=VALUE&…], dormouses://
+            for TLS, or unix:/PATH. Several hosts are tried in turn; the options are those of
+            dormouse_connect(3), such as reconnect=no or ca_file=PATH.
 
             \(ExitCode.explanation)
             """

@@ -1,29 +1,29 @@
-import Core
-
 /// Writes JSON without escapes beyond the necessary ones.
 enum JSONText {
     /// Appends a string in quotes. The bytes are UTF-8; the caller has checked.
-    static func append(_ bytes: some Collection<UInt8>, to json: inout [UInt8]) {
-        json.append(UInt8(ascii: "\""))
-        for byte in bytes {
-            switch byte {
-            case UInt8(ascii: "\""): json += [UInt8(ascii: "\\"), byte]
-            case UInt8(ascii: "\\"): json += [byte, byte]
-            case UInt8(ascii: "\n"): json += Array("\\n".utf8)
-            case UInt8(ascii: "\r"): json += Array("\\r".utf8)
-            case UInt8(ascii: "\t"): json += Array("\\t".utf8)
-            case 0..<0x20, 0x7F:
-                json += Array("\\u00".utf8)
-                json += [Self.hexDigits[Int(byte >> 4)], Self.hexDigits[Int(byte & 15)]]
-            default: json.append(byte)
-            }
+    static func append(_ bytes: [UInt8], to json: inout [UInt8]) {
+        bytes.withUnsafeBytes { Self.append($0, to: &json) }
+    }
+
+    static func isEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7F
+    }
+
+    static func appendEscaped(_ byte: UInt8, to json: inout [UInt8]) {
+        switch byte {
+        case UInt8(ascii: "\n"): json += "\\n"
+        case UInt8(ascii: "\r"): json += "\\r"
+        case UInt8(ascii: "\t"): json += "\\t"
+        case 0..<0x20, 0x7F:
+            json += "\\u00"
+            json += [Self.hexDigits[Int(byte >> 4)], Self.hexDigits[Int(byte & 15)]]
+        default: json += [UInt8(ascii: "\\"), byte]
         }
-        json.append(UInt8(ascii: "\""))
     }
 
     static func quoted(_ text: String) -> String {
         var json: [UInt8] = []
-        Self.append(text.utf8, to: &json)
+        Self.append(Array(text.utf8), to: &json)
         return String(decoding: json, as: UTF8.self)
     }
 

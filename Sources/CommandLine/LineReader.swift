@@ -63,8 +63,10 @@ struct LineReader {
     }
 
     /// Whether `fill` would return at once.
-    var isReadable: Bool {
-        var watched = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+    var isReadable: Bool { Self.isReadable(self.descriptor) }
+
+    static func isReadable(_ descriptor: Int32) -> Bool {
+        var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&watched, 1, 0) != 0
     }
 

@@ -1,5 +1,5 @@
 import Core
-import Wire
+import DormouseClient
 
 /// Commands about one subscription: stop, seek, pause, resume, forget.
 enum NameCommands {
@@ -12,11 +12,8 @@ enum NameCommands {
         notes: "The name and its position stay. Its consumer is told STOPPED.",
         run: { invocation throws(CommandFailure) in
             let target = try Target(invocation)
-            let request = StopRequest(exchange: target.exchange, name: target.name)
-            let reply = try target.connection.call(
-                .stop(request), doing: "cannot stop '\(target.title)'"
-            ) {
-                if case .stop(let reply) = $0 { reply } else { nil }
+            let reply = try target.ask("cannot stop") { client throws(DormouseError) in
+                try client.stop(target.title, exchange: target.exchange)
             }
             return try target.say(
                 (reply.wasAwake ? "stopped '\(target.title)'" : "'\(target.title)' slept already")
@@ -40,16 +37,12 @@ enum NameCommands {
             }
             let start = try Filters.start(to, option: "to")
             let target = try Target(invocation)
-            let request = SeekRequest(
-                exchange: target.exchange, name: target.name, start: start.start,
-                startValue: start.value)
-            let reply = try target.connection.call(
-                .seek(request), doing: "cannot move '\(target.title)'"
-            ) {
-                if case .seek(let reply) = $0 { reply } else { nil }
+            let previous = try target.description("cannot move").position
+            let position = try target.ask("cannot move") { client throws(DormouseError) in
+                try client.seek(target.title, to: start, exchange: target.exchange)
             }
             return try target.say(
-                "moved '\(target.title)' from position \(reply.previous) to \(reply.position)")
+                "moved '\(target.title)' from position \(previous) to \(position)")
         })
 
     private static let pause = CommandDescription(
@@ -86,10 +79,11 @@ enum NameCommands {
             until = time
         }
         let target = try Target(invocation)
-        let request = PauseRequest(
-            exchange: target.exchange, name: target.name, until: until,
-            reason: Array((invocation.value("reason") ?? "").utf8))
-        try target.pause(request, doing: "cannot pause '\(target.title)'")
+        try target.ask("cannot pause") { client throws(DormouseError) in
+            try client.pause(
+                target.title, until: until, reason: invocation.value("reason") ?? "",
+                exchange: target.exchange)
+        }
         let end =
             until == Self.untilResumed
             ? "until it is resumed" : "until \(TimeText.rfc3339(until, digits: 0))"
@@ -102,8 +96,9 @@ enum NameCommands {
         examples: ["dormouse resume billing", "dormouse resume billing --exchange orders"],
         run: { invocation throws(CommandFailure) in
             let target = try Target(invocation)
-            let request = PauseRequest(exchange: target.exchange, name: target.name)
-            try target.pause(request, doing: "cannot resume '\(target.title)'")
+            try target.ask("cannot resume") { client throws(DormouseError) in
+                try client.resume(target.title, exchange: target.exchange)
+            }
             return try target.say("resumed '\(target.title)'")
         })
 
@@ -122,19 +117,10 @@ enum NameCommands {
                     "this removes '\(target.title)' and its position for good; if you mean it, "
                         + "give --yes")
             }
-            let request = ForgetRequest(exchange: target.exchange, name: target.name)
-            let reply = try target.connection.call(
-                .forget(request), doing: "cannot forget '\(target.title)'"
-            ) {
-                if case .forget(let reply) = $0 { reply } else { nil }
+            let existed = try target.ask("cannot forget") { client throws(DormouseError) in
+                try client.forget(target.title, exchange: target.exchange)
             }
-            guard reply.existed else {
-                throw CommandFailure(
-                    Failure(
-                        .notFound,
-                        "there is no such subscription; 'dormouse subscriptions' lists "
-                            + "them"), doing: "cannot forget '\(target.title)'")
-            }
+            guard existed else { throw target.unknown("cannot forget") }
             return try target.say("forgot '\(target.title)'")
         })
 }
@@ -152,13 +138,34 @@ private struct Target {
         self.connection = try Connection(invocation)
     }
 
-    var name: [UInt8] { Array(self.title.utf8) }
-    var exchange: [UInt8] { self.connection.exchange }
+    var exchange: String? { self.connection.exchange }
 
-    func pause(_ request: PauseRequest, doing: String) throws(CommandFailure) {
-        _ = try self.connection.call(.pause(request), doing: doing) { reply -> PauseReply? in
-            if case .pause(let reply) = reply { reply } else { nil }
+    /// Calls `body`; `doing` is such as "cannot stop".
+    @discardableResult
+    func ask<Value>(
+        _ doing: String, _ body: (BlockingClient) throws(DormouseError) -> Value
+    ) throws(CommandFailure) -> Value {
+        try asking("\(doing) '\(self.title)'") { () throws(DormouseError) in
+            try body(self.connection.client)
         }
+    }
+
+    /// What the server says of it; throws `notFound` when there is none.
+    func description(_ doing: String) throws(CommandFailure) -> SubscriberInfo {
+        let found = try self.ask(doing) { client throws(DormouseError) in
+            try client.subscribers(prefix: self.title, exchange: self.exchange)
+        }
+        guard let info = found.first(where: { $0.name == self.title }) else {
+            throw self.unknown(doing)
+        }
+        return info
+    }
+
+    func unknown(_ doing: String) -> CommandFailure {
+        CommandFailure(
+            Failure(
+                .notFound, "there is no such subscription; 'dormouse subscriptions' lists them"),
+            doing: "\(doing) '\(self.title)'")
     }
 
     func say(_ line: String) throws(CommandFailure) -> ExitCode {

@@ -31,11 +31,16 @@ final class Output {
         if self.bytes.count >= Self.blockBytes { try self.flush() }
     }
 
-    /// Adds a line without writing anything yet: the caller flushes, and decides what happens
-    /// while that waits.
-    func gather(_ line: [UInt8]) {
-        self.bytes += line
-        self.bytes.append(UInt8(ascii: "\n"))
+    /// Several lines with their ends.
+    func write(lines: [UInt8]) throws(CommandFailure) {
+        self.bytes += lines
+        if self.bytes.count >= Self.blockBytes { try self.flush() }
+    }
+
+    /// Adds what `body` appends without writing anything yet: the caller flushes, and decides what
+    /// happens while that waits.
+    func gather(_ body: (inout [UInt8]) -> Void) {
+        body(&self.bytes)
     }
 
     /// Writes everything. While the reader is slow, `whileWaiting` is called every second and after

@@ -1,6 +1,5 @@
 import Core
-import PlainClient
-import Wire
+import DormouseClient
 
 /// `dormouse publish`.
 enum PublishCommand {
@@ -45,21 +44,25 @@ enum PublishCommand {
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let source = try EventSource(invocation)
-        let connection = try Connection(invocation)
-        let producer = Array((invocation.value("producer") ?? "").utf8)
+        let producer = invocation.value("producer") ?? ""
         var sequence = try invocation.number("sequence", in: 1...UInt64(Int64.max)) ?? 0
+        var options = Publisher.options
+        if !producer.isEmpty { options["producer"] = producer }
+        if sequence > 0 { options["sequence"] = String(sequence) }
+        // Without a producer nobody can tell what is stored of what was under way: nothing may be
+        // sent after it.
+        let connection = try Connection(
+            invocation, options: options, reconnects: !producer.isEmpty)
         if !producer.isEmpty, sequence == 0 {
             sequence = try Self.nextSequence(of: producer, connection)
         }
-        var publisher = Publisher(
-            client: connection.client, exchange: connection.exchange, producer: producer,
-            sequence: sequence)
+        var publisher = Publisher(client: connection.client)
         let failure = Self.publish(source, with: &publisher)
         if failure == nil || publisher.outcome.lastLine > 0 {
             let output = Output()
             try output.write(
                 invocation.has("json")
-                    ? Self.json(publisher, hasProducer: !producer.isEmpty)
+                    ? Self.json(publisher.outcome, sequence: sequence)
                     : Self.summary(publisher.outcome))
             try output.flush()
         }
@@ -68,11 +71,10 @@ enum PublishCommand {
     }
 
     private static func nextSequence(
-        of producer: [UInt8], _ connection: Connection
+        of producer: String, _ connection: Connection
     ) throws(CommandFailure) -> UInt64 {
-        let request = ProducerRequest(exchange: connection.exchange, producer: producer)
-        let last = try connection.call(.producer(request), doing: "cannot ask for the sequence") {
-            if case .producer(let reply) = $0 { reply.sequence } else { nil }
+        let last = try asking("cannot ask for the sequence") { () throws(DormouseError) in
+            try connection.client.producer(producer, exchange: connection.exchange).sequence
         }
         guard last < UInt64(Int64.max) else {
             throw CommandFailure(.data, "the producer has used its last sequence")
@@ -91,11 +93,11 @@ enum PublishCommand {
         } catch {
             failure = error
         }
-        do throws(Failure) {
+        do throws(CommandFailure) {
             // What was read before a bad line is published; after a refusal nothing more is sent.
             if failure?.exit == .data { try publisher.finish() } else { try publisher.settle() }
         } catch {
-            failure = failure ?? CommandFailure(error, doing: "cannot publish")
+            failure = failure ?? error
         }
         if let code = failure?.code, source.hasLines {
             failure?.message +=
@@ -123,12 +125,12 @@ enum PublishCommand {
         return text
     }
 
-    private static func json(_ publisher: Publisher, hasProducer: Bool) -> String {
-        let outcome = publisher.outcome
+    /// `sequence` is the first event's; 0: there is no producer.
+    private static func json(_ outcome: Publisher.Outcome, sequence: UInt64) -> String {
         var text = "{\"published\":\(outcome.published),\"duplicates\":\(outcome.duplicates)"
         text += ",\"first_position\":\(outcome.firstPosition)"
         text += ",\"last_position\":\(outcome.lastPosition)"
-        if hasProducer { text += ",\"next_sequence\":\(publisher.sequence)" }
+        if sequence > 0 { text += ",\"next_sequence\":\(sequence + outcome.answered)" }
         return text + "}"
     }
 }

@@ -1,5 +1,5 @@
 import Core
-import Wire
+import DormouseClient
 
 /// `dormouse exchanges`.
 enum ExchangesCommand {
@@ -14,10 +14,9 @@ enum ExchangesCommand {
         if !invocation.operands.isEmpty {
             try Self.create(invocation, output)
         } else {
-            let exchanges = try Connection(invocation).call(
-                .exchanges(ExchangesRequest()), doing: "cannot list exchanges"
-            ) {
-                if case .exchanges(let reply) = $0 { reply.exchanges } else { nil }
+            let client = try Connection(invocation).client
+            let exchanges = try asking("cannot list exchanges") { () throws(DormouseError) in
+                try client.exchanges()
             }
             if invocation.has("json") {
                 for exchange in exchanges { try output.write(Self.json(exchange)) }
@@ -37,14 +36,14 @@ enum ExchangesCommand {
         }
         let text = invocation.operands[1]
         let name = try attempt { () throws(Failure) in try Name(text, what: "exchange") }
-        let request = ExchangeRequest(name: Array(name.text.utf8))
-        let created = try Connection(invocation).call(
-            .createExchange(request), doing: "cannot create '\(name)'"
-        ) {
-            if case .createExchange(let exchange) = $0 { exchange } else { nil }
+        let client = try Connection(invocation).client
+        let created = try asking("cannot create '\(name)'") { () throws(DormouseError) in
+            try client.createExchange(name.text)
+            return try client.exchanges().first { $0.name == name.text }
         }
         try output.write(
-            invocation.has("json") ? Self.json(created) : "created the exchange '\(name)'")
+            invocation.has("json")
+                ? created.map(Self.json) ?? "null" : "created the exchange '\(name)'")
     }
 
     private static func table(_ exchanges: [ExchangeInfo]) -> Table {
@@ -77,22 +76,21 @@ enum ServerCommand {
         notes: "Ends with 69 when the server cannot reach its Postgres.", run: Self.run)
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let server = try Connection(invocation).call(
-            .server(ServerRequest()), doing: "cannot ask the server"
-        ) {
-            if case .server(let reply) = $0 { reply } else { nil }
+        let client = try Connection(invocation).client
+        let server = try asking("cannot ask the server") { () throws(DormouseError) in
+            try client.server()
         }
         let output = Output()
         for line in invocation.has("json") ? [Self.json(server)] : Self.lines(server) {
             try output.write(line)
         }
         try output.flush()
-        return server.storeAvailable ? .success : .unavailable
+        return server.isStoreAvailable ? .success : .unavailable
     }
 
-    private static func lines(_ server: ServerReply) -> [String] {
+    private static func lines(_ server: ServerInfo) -> [String] {
         let store =
-            server.storeAvailable
+            server.isStoreAvailable
             ? "available" : "not available: " + Text.printable(server.storeReason)
         return [
             "server       " + Text.printable(server.server),
@@ -105,12 +103,12 @@ enum ServerCommand {
         ]
     }
 
-    private static func json(_ server: ServerReply) -> String {
+    private static func json(_ server: ServerInfo) -> String {
         "{\"server\":\(JSONText.quoted(server.server)),"
             + "\"started_at\":\"\(TimeText.rfc3339(server.startedAt))\","
             + "\"incarnation\":\"\(Self.hexadecimal(server.incarnation))\","
             + "\"connections\":\(server.connections),\"published\":\(server.published),"
-            + "\"delivered\":\(server.delivered),\"store_available\":\(server.storeAvailable),"
+            + "\"delivered\":\(server.delivered),\"store_available\":\(server.isStoreAvailable),"
             + "\"store_reason\":\(JSONText.quoted(server.storeReason))}"
     }
 

@@ -1,5 +1,4 @@
-import Core
-import Wire
+import DormouseClient
 
 /// `dormouse state`.
 enum StateCommand {
@@ -14,26 +13,24 @@ enum StateCommand {
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let connection = try Connection(invocation)
-        var exchanges = [connection.exchange]
-        if connection.exchange.isEmpty {
-            exchanges = try connection.call(
-                .exchanges(ExchangesRequest()), doing: "cannot list exchanges"
-            ) {
-                if case .exchanges(let reply) = $0 { reply.exchanges.map(\.name) } else { nil }
+        let client = connection.client
+        let state = try asking("cannot list the state") { () throws(DormouseError) in
+            var state = StateText()
+            var exchanges: [String] = []
+            if let one = connection.exchange {
+                exchanges = [one]
+            } else {
+                exchanges = try client.exchanges().map(\.name)
             }
-        }
-        var state = StateText()
-        for exchange in exchanges {
-            let request = ListReceiversRequest(exchange: exchange)
-            let receivers = try connection.call(
-                .listReceivers(request), doing: "cannot list receivers"
-            ) {
-                if case .listReceivers(let reply) = $0 { reply.receivers } else { nil }
+            for exchange in exchanges {
+                for receiver in try client.receivers(exchange: exchange) {
+                    state.add(receiver.filter, exchange: exchange)
+                }
+                for subscriber in try client.subscribers(exchange: exchange) {
+                    state.add(subscriber, exchange: exchange)
+                }
             }
-            for receiver in receivers { state.add(receiver.config, exchange: exchange) }
-            try SubscriptionsCommand.forEach(connection, exchange: exchange) { subscription in
-                state.add(subscription, exchange: exchange)
-            }
+            return state
         }
         let output = Output()
         for line in state.lines { try output.write(line) }
@@ -46,15 +43,15 @@ enum StateCommand {
 struct StateText {
     private var consumers: [String: [String: UInt64]] = [:]
 
-    mutating func add(_ config: ReceiverConfigMessage, exchange: [UInt8]) {
-        let title = Self.config(config, exchange: exchange)
+    mutating func add(_ filter: Filter, exchange: String) {
+        let title = Self.config(filter, exchange: exchange)
         self.consumers[title, default: [:]] = self.consumers[title] ?? [:]
     }
 
-    mutating func add(_ subscription: Subscription, exchange: [UInt8]) {
-        let title = Self.config(subscription.config, exchange: exchange)
-        let name = JSONText.quoted(subscription.name)
-        self.consumers[title, default: [:]][name] = subscription.position
+    mutating func add(_ subscriber: SubscriberInfo, exchange: String) {
+        let title = Self.config(subscriber.filter, exchange: exchange)
+        let name = JSONText.quoted(subscriber.name)
+        self.consumers[title, default: [:]][name] = subscriber.position
     }
 
     var lines: [String] {
@@ -76,22 +73,21 @@ struct StateText {
     }
 
     /// One line; the same text for the same config.
-    static func config(_ config: ReceiverConfigMessage, exchange: [UInt8]) -> String {
-        let name = config.exchange.isEmpty ? exchange : config.exchange
-        let title = JSONText.quoted(name.isEmpty ? Array("main".utf8) : name)
-        let patterns = config.patterns.map { JSONText.quoted($0) }.joined(separator: ", ")
-        let headers = config.headers.map(Self.header).joined(separator: ", ")
+    static func config(_ filter: Filter, exchange: String) -> String {
+        let title = JSONText.quoted(exchange.isEmpty ? "main" : exchange)
+        let patterns = filter.patterns.map { JSONText.quoted($0) }.joined(separator: ", ")
+        let headers = filter.headers.map(Self.header).joined(separator: ", ")
         return "{\"exchange\": \(title), \"patterns\": [\(patterns)], \"headers\": [\(headers)]}"
     }
 
-    private static func header(_ match: HeaderMatchMessage) -> String {
-        let condition =
-            switch match.kind {
-            case .equals: "\"equals\": " + JSONText.quoted(match.value)
-            case .prefix: "\"prefix\": " + JSONText.quoted(match.value)
-            case .exists: "\"exists\": true"
-            case .absent: "\"exists\": false"
+    private static func header(_ match: HeaderMatch) -> String {
+        let (name, condition) =
+            switch match {
+            case .equals(let name, let value): (name, "\"equals\": " + JSONText.quoted(value))
+            case .prefix(let name, let value): (name, "\"prefix\": " + JSONText.quoted(value))
+            case .exists(let name): (name, "\"exists\": true")
+            case .absent(let name): (name, "\"exists\": false")
             }
-        return "{\"name\": \(JSONText.quoted(match.name)), \(condition)}"
+        return "{\"name\": \(JSONText.quoted(name)), \(condition)}"
     }
 }

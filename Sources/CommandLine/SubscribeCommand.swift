@@ -1,6 +1,5 @@
 import Core
-import PlainClient
-import Wire
+import DormouseClient
 
 /// `dormouse subscribe`.
 enum SubscribeCommand {
@@ -27,7 +26,8 @@ enum SubscribeCommand {
             An event is acknowledged once its line is written, so after a break the name continues
             with the first event that was not. Ctrl-C and SIGTERM acknowledge what is written and
             end with 130 and 143. When the reader of a pipe goes away, what it was not given is not
-            acknowledged, and the command ends with 0. When the connection is lost, it ends with 69.
+            acknowledged, and the command ends with 0. When the connection is lost, it connects again
+            and goes on; with an address that ends in ?reconnect=no it ends with 69.
             """,
         run: Self.run)
 
@@ -48,16 +48,15 @@ enum SubscribeCommand {
             throw .usage("--reposition says that --from holds in any case; give --from too")
         }
         let start = try Filters.start(invocation.value("from") ?? "next", option: "from")
-        let connection = try Connection(invocation)
-        var request = SubscribeRequest(name: Array(name.utf8))
-        request.config = try Filters.config(invocation, exchange: connection.exchange)
-        (request.start, request.startValue) = start
-        request.reposition = invocation.has("reposition")
-        request.replaceConfig = invocation.has("replace-config")
+        var options = SubscribeOptions(
+            name: isEphemeral ? nil : name, try Filters.filter(invocation), from: start)
+        options.reposition = invocation.has("reposition")
+        options.replaceConfig = invocation.has("replace-config")
+        let connection = try Connection(invocation, reconnects: true)
+        options.exchange = connection.exchange
         let title = isEphemeral ? "without a name" : "'\(name)'"
-        var subscription = try Subscriber(
-            request, title: title, count: count, isJSON: invocation.has("json"),
-            client: connection.client)
-        return try subscription.run()
+        let subscriber = try Subscriber(
+            title: title, count: count, isJSON: invocation.has("json"), client: connection.client)
+        return try subscriber.run(options)
     }
 }

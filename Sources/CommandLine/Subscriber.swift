@@ -1,67 +1,52 @@
 import Core
-import PlainClient
-import Wire
+import DormouseClient
 
 /// Prints what a subscription is sent, and acknowledges what it has printed.
-struct Subscriber {
-    private static let creditEvents: UInt32 = 1000
-    private static let creditBytes: UInt32 = 8 << 20
+final class Subscriber {
+    /// More than this is not needed to keep a server busy; less is sent in vain with a small count.
+    private static let creditEvents: UInt32 = 20_000
 
-    private let client: Client
-    private let request: SubscribeRequest
+    private let client: BlockingClient
     private let title: String
     private let isJSON: Bool
     private let interrupts: Interrupts
     private let output = Output()
     /// Events still to be printed; nil: no end.
     private var remaining: UInt64?
-    /// Credit that the server may still be given: with a count, no event more than that is asked
-    /// for, so that none is sent in vain.
-    private var ungranted: UInt64?
-    private var stream = StreamID.connection
-    private var usedEvents: UInt32 = 0
-    private var usedBytes: UInt32 = 0
+    /// Written to standard output, not yet acknowledged.
+    private var printed: UInt64 = 0
     private var isConfirmed = false
-    /// Written to standard output.
-    private var printed = Position.origin
-    private var acknowledged = Position.origin
+    /// Whether it was said that the connection is lost.
+    private var isLossTold = false
 
     init(
-        _ request: SubscribeRequest, title: String, count: UInt64?, isJSON: Bool, client: Client
+        title: String, count: UInt64?, isJSON: Bool, client: BlockingClient
     ) throws(CommandFailure) {
-        var request = request
-        let credit = min(count ?? .max, UInt64(Self.creditEvents))
-        request.creditEvents = UInt32(credit)
-        request.creditBytes = Self.creditBytes
-        self.request = request
         self.title = title
         self.remaining = count
-        self.ungranted = count.map { $0 - credit }
         self.isJSON = isJSON
         self.client = client
         self.interrupts = try Interrupts()
     }
 
-    mutating func run() throws(CommandFailure) -> ExitCode {
-        self.client.wakeDescriptor = self.interrupts.descriptor
-        self.stream = try self.attempting { (me) throws(Failure) in
-            try me.client.sendRequest(.subscribe(me.request))
-        }
+    func run(_ options: SubscribeOptions) throws(CommandFailure) -> ExitCode {
+        var options = options
+        options.creditEvents = UInt32(min(self.remaining ?? .max, UInt64(Self.creditEvents)))
+        let subscription = try self.open(options)
         while true {
-            let frame = try self.attempting { (me) throws(Failure) in
-                try me.client.nextFrame(
-                    timeoutMilliseconds: me.isConfirmed ? nil : me.client.timeoutMilliseconds)
+            if let exit = self.interrupts.take() { return try self.leave(subscription, exit) }
+            let taken = try self.attempting { () throws(DormouseError) in
+                try subscription.next { batch in
+                    Result { () throws(CommandFailure) in try self.take(batch) }
+                }
             }
-            if let exit = self.interrupts.take() { return try self.leave(exit) }
-            guard let frame else {
-                if self.isConfirmed { continue }
-                throw CommandFailure(
-                    Failure(
-                        .deadlineExceeded,
-                        "the server did not answer within \(self.client.timeoutMilliseconds) ms"),
-                    doing: self.doing)
+            guard let taken else {
+                try self.wait(for: subscription)
+                continue
             }
-            if let exit = try self.take(frame) { return exit }
+            if let exit = try taken.get() { return try self.leave(subscription, exit) }
+            try self.acknowledge(subscription)
+            if self.remaining == 0 { return try self.leave(subscription, .success) }
         }
     }
 
@@ -70,81 +55,76 @@ struct Subscriber {
             ? "the subscription \(self.title) has ended" : "cannot subscribe \(self.title)"
     }
 
-    /// The exit code when this was the end.
-    private mutating func take(_ frame: ClientFrame) throws(CommandFailure) -> ExitCode? {
-        switch frame {
-        case .data(self.stream, let delivery):
-            return try self.take(delivery)
-        case .end(self.stream, let failure):
-            throw CommandFailure(self.advise(failure), doing: self.doing)
-        case .response(_, .failure(let failure)):
-            throw CommandFailure(failure, doing: "the server refuses an acknowledgement")
-        case .goAway(let failure):
-            if Output.isTelling {
-                Output.tell(
-                    "dormouse: the server is closing: " + Text.printable(failure.message))
-            }
-            return nil
-        case .data, .summary, .end, .response, .pong:
-            return nil
-        }
+    private func attempting<Value>(
+        _ body: () throws(DormouseError) -> Value
+    ) throws(CommandFailure) -> Value {
+        try asking(self.doing, body)
     }
 
-    private func advise(_ failure: Failure) -> Failure {
-        guard failure.code == .failedPrecondition, !self.isConfirmed else { return failure }
-        var failure = failure
-        failure.message += ". Leave the filters as they were, or give --replace-config"
-        return failure
+    // MARK: The beginning
+
+    private func open(_ options: SubscribeOptions) throws(CommandFailure) -> BlockingSubscription {
+        let subscription: BlockingSubscription
+        do throws(DormouseError) {
+            subscription = try self.client.subscribe(options)
+        } catch {
+            if let exit = self.interrupts.take() { throw CommandFailure(exit, "") }
+            var failure = CommandFailure(error, doing: self.doing)
+            if error.status == .failedPrecondition {
+                failure.message +=
+                    ". Leave the filters as they were, or give --replace-config"
+            }
+            throw failure
+        }
+        self.isConfirmed = true
+        if Output.isTelling {
+            Output.tell(
+                "subscribed \(self.title) after position \(subscription.position). Ctrl-C ends")
+        }
+        return subscription
     }
 
     // MARK: Events
 
-    private mutating func take(_ delivery: Delivery) throws(CommandFailure) -> ExitCode? {
-        if !self.isConfirmed { self.confirm(delivery.header) }
-        var upto = delivery.header.upto
-        for event in delivery.events {
-            self.output.gather(self.isJSON ? EventText.json(event) : EventText.line(event))
-            self.usedEvents += 1
-            self.usedBytes = UInt32(clamping: UInt64(self.usedBytes) + UInt64(event.creditBytes))
-            if let remaining = self.remaining { self.remaining = remaining - 1 }
-            if self.remaining == 0 {
-                upto = event.position
-                break
+    private func wait(for subscription: BlockingSubscription) throws(CommandFailure) {
+        try self.attempting { () throws(DormouseError) in
+            try self.client.wait(wake: self.interrupts.descriptor)
+        }
+        if self.client.isConnected {
+            self.isLossTold = false
+        } else if !self.isLossTold {
+            self.isLossTold = true
+            Output.tell(
+                "dormouse: " + Text.printable(self.client.lastError.message)
+                    + "; connecting again")
+        }
+    }
+
+    /// Prints a batch; the exit code when a signal ended the waiting for a slow reader. Nothing of the
+    /// batch counts as printed then: nobody knows how much of it was read.
+    private func take(_ batch: LentBatch) throws(CommandFailure) -> ExitCode? {
+        let count = Int(clamping: min(UInt64(batch.count), self.remaining ?? .max))
+        self.output.gather { text in
+            for index in 0..<count {
+                EventText.append(batch[index], isJSON: self.isJSON, to: &text)
             }
         }
-        if !delivery.events.isEmpty, let exit = try self.flush() {
-            // Nothing of this delivery is acknowledged: nobody knows how much of it was read.
-            return try self.leave(exit)
-        }
-        self.printed = upto
-        if self.remaining == 0 { return try self.leave(.success) }
-        try self.acknowledge()
-        try self.grant()
+        if let exit = try self.flush() { return exit }
+        self.remaining = self.remaining.map { $0 - UInt64(count) }
+        self.printed = count < batch.count ? batch[count - 1].position : batch.upto
         return nil
     }
 
-    private mutating func confirm(_ header: DeliveryHeader) {
-        self.isConfirmed = true
-        self.printed = header.after
-        self.acknowledged = header.after
-        guard Output.isTelling else { return }
-        Output.tell(
-            "subscribed \(self.title) after position \(header.after); the newest is \(header.head)."
-                + " Ctrl-C ends")
-    }
-
-    /// Writes the lines. While the reader is slow, the connection is kept alive; the exit code when
-    /// a signal ended the waiting.
-    private mutating func flush() throws(CommandFailure) -> ExitCode? {
+    /// Writes the lines. While the reader is slow, the connection is kept alive.
+    private func flush() throws(CommandFailure) -> ExitCode? {
         var exit: ExitCode?
-        let (client, interrupts, doing) = (self.client, self.interrupts, self.doing)
         do throws(CommandFailure) {
             try self.output.flush { () throws(CommandFailure) in
-                if let signal = interrupts.take() {
+                if let signal = self.interrupts.take() {
                     exit = signal
                     throw CommandFailure(signal, "")
                 }
-                try attempt(doing) { () throws(Failure) in try client.keepAlive() }
+                try self.attempting { () throws(DormouseError) in try self.client.process() }
             }
         } catch {
             if exit == nil { throw error }
@@ -152,59 +132,21 @@ struct Subscriber {
         return exit
     }
 
-    private mutating func acknowledge() throws(CommandFailure) {
-        guard self.printed > self.acknowledged else { return }
-        let request = AcknowledgeRequest(
-            stream: self.stream.rawValue, upto: self.printed.rawValue)
-        try self.attempting { (me) throws(Failure) in
-            _ = try me.client.sendRequest(.acknowledge(request), flags: FrameHeader.noReplyFlag)
-        }
-        self.acknowledged = self.printed
-    }
-
-    /// Gives back what was used, once it is worth a request.
-    private mutating func grant() throws(CommandFailure) {
-        guard self.usedEvents >= Self.creditEvents / 2 || self.usedBytes >= Self.creditBytes / 2
-        else { return }
-        let events = UInt32(min(UInt64(self.usedEvents), self.ungranted ?? .max))
-        if let ungranted = self.ungranted { self.ungranted = ungranted - UInt64(events) }
-        let request = GrantRequest(
-            stream: self.stream.rawValue, events: events, bytes: self.usedBytes)
-        self.usedEvents = 0
-        self.usedBytes = 0
-        try self.attempting { (me) throws(Failure) in
-            _ = try me.client.sendRequest(.grant(request), flags: FrameHeader.noReplyFlag)
+    private func acknowledge(_ subscription: BlockingSubscription) throws(CommandFailure) {
+        try self.attempting { () throws(DormouseError) in
+            try subscription.acknowledge(upto: self.printed)
         }
     }
 
     // MARK: The end
 
-    /// Acknowledges what was printed, waits for the confirmation, and ends the stream.
-    private mutating func leave(_ exit: ExitCode) throws(CommandFailure) -> ExitCode {
-        if self.printed > self.acknowledged {
-            let request = AcknowledgeRequest(
-                stream: self.stream.rawValue, upto: self.printed.rawValue)
-            try self.attempting { (me) throws(Failure) in
-                _ = try me.client.call(.acknowledge(request))
-            }
-            self.acknowledged = self.printed
-        }
-        try self.attempting { (me) throws(Failure) in
-            me.client.wakeDescriptor = -1
-            try me.client.cancel(me.stream)
-            while let frame = try me.client.nextFrame(
-                timeoutMilliseconds: me.client.timeoutMilliseconds)
-            {
-                if case .end(me.stream, _) = frame { break }
-            }
-        }
-        self.client.close()
+    /// Waits until the server has what was acknowledged and the name sleeps. Without a connection
+    /// there is nothing to wait for: what was not confirmed comes again next time.
+    private func leave(
+        _ subscription: BlockingSubscription, _ exit: ExitCode
+    ) throws(CommandFailure) -> ExitCode {
+        guard self.client.isConnected else { return exit }
+        try self.attempting { () throws(DormouseError) in try subscription.end() }
         return exit
-    }
-
-    private func attempting<Value>(
-        _ body: (Subscriber) throws(Failure) -> Value
-    ) throws(CommandFailure) -> Value {
-        try attempt(self.doing) { () throws(Failure) in try body(self) }
     }
 }

@@ -1,5 +1,4 @@
-import Core
-import Wire
+import DormouseClient
 
 /// `dormouse subscriptions`.
 enum SubscriptionsCommand {
@@ -21,48 +20,29 @@ enum SubscriptionsCommand {
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let connection = try Connection(invocation)
-        let prefix = Array((invocation.value("prefix") ?? "").utf8)
+        let subscriptions = try asking("cannot list subscriptions") { () throws(DormouseError) in
+            try connection.client.subscribers(
+                prefix: invocation.value("prefix") ?? "", exchange: connection.exchange)
+        }
         let output = Output()
         if invocation.has("json") {
-            try Self.forEach(connection, prefix: prefix) { subscription throws(CommandFailure) in
-                try output.write(Self.json(subscription))
-            }
+            for subscription in subscriptions { try output.write(Self.json(subscription)) }
         } else {
             var table = Table([
                 ("NAME", .left), ("STATE", .left), ("POSITION", .right), ("HEAD", .right),
                 ("LAG", .right), ("SINCE", .left), ("REASON/PEER", .left),
             ])
             let now = output.isTerminal ? OS.now : nil
-            try Self.forEach(connection, prefix: prefix) { subscription in
-                table.add(Self.row(subscription, now: now))
-            }
+            for subscription in subscriptions { table.add(Self.row(subscription, now: now)) }
             for line in table.lines { try output.write(line) }
         }
         try output.flush()
         return .success
     }
 
-    /// All pages, by name.
-    static func forEach(
-        _ connection: Connection, exchange: [UInt8]? = nil, prefix: [UInt8] = [],
-        _ body: (Subscription) throws(CommandFailure) -> Void
-    ) throws(CommandFailure) {
-        var request = ListRequest(
-            exchange: exchange ?? connection.exchange, namePrefix: prefix)
-        repeat {
-            let page = try connection.call(.list(request), doing: "cannot list subscriptions") {
-                if case .list(let reply) = $0 { reply } else { nil }
-            }
-            for subscription in page.subscriptions { try body(subscription) }
-            // A server that hands out the same page for ever must not keep us here.
-            guard page.nextPageToken != request.pageToken else { return }
-            request.pageToken = page.nextPageToken
-        } while !request.pageToken.isEmpty
-    }
-
     // MARK: Output
 
-    static func row(_ subscription: Subscription, now: UInt64?) -> [String] {
+    static func row(_ subscription: SubscriberInfo, now: UInt64?) -> [String] {
         let lag =
             subscription.head > subscription.position
             ? subscription.head - subscription.position : 0
@@ -79,7 +59,7 @@ enum SubscriptionsCommand {
         ]
     }
 
-    static func state(_ state: SubscriberState) -> String {
+    static func state(_ state: SubscriberInfo.State) -> String {
         switch state {
         case .sleeping: "sleeping"
         case .live: "live"
@@ -89,7 +69,7 @@ enum SubscriptionsCommand {
         }
     }
 
-    private static func json(_ subscription: Subscription) -> String {
+    private static func json(_ subscription: SubscriberInfo) -> String {
         var fields = [
             "\"exchange\":" + JSONText.quoted(subscription.exchange),
             "\"name\":" + JSONText.quoted(subscription.name),
@@ -105,7 +85,7 @@ enum SubscriptionsCommand {
             "\"reason\":" + JSONText.quoted(subscription.reason),
             "\"peer\":" + JSONText.quoted(subscription.peer),
             "\"client\":" + JSONText.quoted(subscription.client),
-            "\"config\":" + StateText.config(subscription.config, exchange: subscription.exchange),
+            "\"config\":" + StateText.config(subscription.filter, exchange: subscription.exchange),
         ]
         return "{" + fields.joined(separator: ",") + "}"
     }

@@ -100,7 +100,7 @@ enum TimeText {
     // Source of both: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", for years from
     // 1970 on. A year begins in March there, so that the leap day is its last.
 
-    private static func date(daysSince1970: Int) -> (year: Int, month: Int, day: Int) {
+    static func date(daysSince1970: Int) -> (year: Int, month: Int, day: Int) {
         let days = daysSince1970 + 719_468
         let dayOfEra = days % 146_097
         let yearOfEra =

@@ -26,26 +26,9 @@ package struct EncodedEvents: Hashable, Sendable {
         _ parts: EventRecord.Parts, headers: [EventRecord.HeaderBytes],
         encoded: UnsafeRawBufferPointer? = nil, eventBytesMax: Int
     ) throws(Failure) {
-        if let failure = EventKey.problem(in: parts.key) { throw failure }
-        guard parts.id.count <= Limits.eventIDBytesMax else {
-            throw Failure(
-                .invalidArgument,
-                "the event id has \(parts.id.count) bytes; expected at most \(Limits.eventIDBytesMax)"
-            )
-        }
-        guard parts.contentType.count <= Limits.contentTypeBytesMax else {
-            throw Failure(
-                .invalidArgument,
-                "the content type has \(parts.contentType.count) bytes; expected at most \(Limits.contentTypeBytesMax)"
-            )
-        }
-        try Self.check(headers)
-        let message = EventRecord.messageBytes(parts, headers: headers)
-        guard message <= eventBytesMax, self.bytes.count + message < Int(UInt32.max) - 8 else {
-            throw Failure(
-                .invalidArgument,
-                "an event has \(message) bytes; expected at most \(eventBytesMax). Send a reference to large content, or "
-                    + "start the server with a larger --frame-bytes")
+        let message = try Self.checkedBytes(parts, headers: headers, eventBytesMax: eventBytesMax)
+        guard self.bytes.count + message < Int(UInt32.max) - 8 else {
+            throw Failure(.invalidArgument, "a publish has 4 GiB; send fewer events at a time")
         }
         // Most clients publish one event at a time, and an allocation for each counts.
         if self.starts.isEmpty {
@@ -73,6 +56,48 @@ package struct EncodedEvents: Hashable, Sendable {
             }
         }
         if let failure { throw failure }
+    }
+
+    /// Bytes of the event's message; throws what is wrong with its key, id, headers or size.
+    private static func checkedBytes(
+        _ parts: EventRecord.Parts, headers: [EventRecord.HeaderBytes],
+        eventBytesMax: Int
+    ) throws(Failure) -> Int {
+        if let failure = EventKey.problem(in: parts.key) { throw failure }
+        guard parts.id.count <= Limits.eventIDBytesMax else {
+            throw Failure(
+                .invalidArgument,
+                "the event id has \(parts.id.count) bytes; expected at most \(Limits.eventIDBytesMax)"
+            )
+        }
+        guard parts.contentType.count <= Limits.contentTypeBytesMax else {
+            throw Failure(
+                .invalidArgument,
+                "the content type has \(parts.contentType.count) bytes; expected at most \(Limits.contentTypeBytesMax)"
+            )
+        }
+        try Self.check(headers)
+        let message = EventRecord.messageBytes(parts, headers: headers)
+        guard message <= eventBytesMax else {
+            throw Failure(
+                .invalidArgument,
+                "an event has \(message) bytes; expected at most \(eventBytesMax). Send a reference to large content, or "
+                    + "start the server with a larger --frame-bytes")
+        }
+        return message
+    }
+
+    /// The same of a value, for those who encode it elsewhere.
+    package static func checkedBytes(
+        _ event: Event, eventBytesMax: Int
+    ) throws(Failure) -> Int {
+        var result = Result<Int, Failure>.success(0)
+        event.withParts { parts, headers in
+            result = Result { () throws(Failure) in
+                try Self.checkedBytes(parts, headers: headers, eventBytesMax: eventBytesMax)
+            }
+        }
+        return try result.get()
     }
 
     private static func check(_ headers: [EventRecord.HeaderBytes]) throws(Failure) {

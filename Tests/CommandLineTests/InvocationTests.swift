@@ -1,6 +1,6 @@
 import Core
+import DormouseClient
 import Testing
-import Wire
 
 @testable import CommandLine
 
@@ -88,10 +88,10 @@ struct InvocationTests {
 struct FiltersTests {
     @Test func startsAreWordsPositionsAndTimes() throws {
         let now: UInt64 = 10_000_000_000
-        #expect(try Filters.start("first", option: "from").start == .first)
-        #expect(try Filters.start("17", option: "from") == (.position, 17))
-        #expect(try Filters.start("@-1h", option: "from", now: now) == (.time, 6_400_000_000))
-        #expect(try Filters.start("@1970-01-01T00:00Z", option: "from") == (.time, 0))
+        #expect(try Filters.start("first", option: "from") == .first)
+        #expect(try Filters.start("17", option: "from") == .position(17))
+        #expect(try Filters.start("@-1h", option: "from", now: now) == .time(6_400_000_000))
+        #expect(try Filters.start("@1970-01-01T00:00Z", option: "from") == .time(0))
     }
 
     @Test(arguments: ["", "0", "-1", "newest", "@", "@tomorrow", "1x"])
@@ -100,20 +100,31 @@ struct FiltersTests {
     }
 
     @Test func headerMatchesHaveFourForms() {
-        let (name, value) = (Array("n".utf8), Array("v".utf8))
-        #expect(
-            Filters.match("n=v") == HeaderMatchMessage(name: name, kind: .equals, value: value))
-        #expect(
-            Filters.match("n^=v") == HeaderMatchMessage(name: name, kind: .prefix, value: value))
-        #expect(Filters.match("n") == HeaderMatchMessage(name: name, kind: .exists))
-        #expect(Filters.match("!n") == HeaderMatchMessage(name: name, kind: .absent))
-        #expect(Filters.match("n=") == HeaderMatchMessage(name: name, kind: .equals))
+        let value = Array("v".utf8)
+        #expect(Filters.match("n=v") == .equals("n", value))
+        #expect(Filters.match("n^=v") == .prefix("n", value))
+        #expect(Filters.match("n") == .exists("n"))
+        #expect(Filters.match("!n") == .absent("n"))
+        #expect(Filters.match("n=") == .equals("n", []))
     }
 
     @Test func aBadPatternIsFoundBeforeAnythingIsSent() throws {
         let invocation = try Invocation(
             ["n", "--pattern", "a..b"], of: SubscribeCommand.description)
-        #expect(throws: CommandFailure.self) { try Filters.config(invocation, exchange: []) }
+        #expect(throws: CommandFailure.self) { try Filters.filter(invocation) }
+    }
+}
+
+struct ServerAddressTests {
+    @Test(arguments: [
+        ("host:4000", "dormouse://host:4000", nil), ("dormouse://h/orders", nil, "orders"),
+        ("dormouses://t@h:1,i:2/orders?reconnect=no", nil, "orders"),
+        ("dormouse://h/?exchange=x", nil, "x"), ("unix:/run/dormouse/socket", nil, nil),
+        ("unix:///run/x?client=c&exchange=y", nil, "y"), ("dormouse://h", nil, nil),
+    ])
+    func theExchangeOfAnAddressIsKnown(text: String, uri: String?, exchange: String?) {
+        #expect(ServerAddress(text).uri == uri ?? text)
+        #expect(ServerAddress(text).exchange == exchange)
     }
 }
 
@@ -123,6 +134,21 @@ struct ExitCodeTests {
             Failure(.notFound, "there is no such name"), doing: "cannot stop 'x'")
         #expect(failure.exit == .failure)
         #expect(failure.line == "dormouse: cannot stop 'x': there is no such name [NOT_FOUND]")
+    }
+
+    @Test func whatTheClientFoundIsShownAsOneOfTheServersCodes() {
+        let failure = CommandFailure(
+            DormouseError(.connectionLost, "the server closed the connection"), doing: "cannot list"
+        )
+        #expect(failure.exit == .unavailable)
+        #expect(
+            failure.line
+                == "dormouse: cannot list: the server closed the connection [UNAVAILABLE]")
+        #expect(StatusCode(.timeout) == .deadlineExceeded)
+        #expect(StatusCode(.badArgument) == .invalidArgument)
+        #expect(StatusCode(.hole) == .internal)
+        #expect(StatusCode(.takenOver) == .takenOver)
+        #expect(StatusCode(DormouseError.Status(rawValue: 99)) == .internal)
     }
 
     @Test func exitCodesAreThoseOfSysexits() {

@@ -1,4 +1,5 @@
 import Core
+import DormouseClient
 import Foundation
 import Testing
 
@@ -69,7 +70,7 @@ struct JSONTests {
 }
 
 struct EventLineTests {
-    private func event(_ line: String) throws -> Event? {
+    private func event(_ line: String) throws -> Core.Event? {
         try EventLine.event(Array(line.utf8))
     }
 
@@ -128,22 +129,48 @@ struct EventLineTests {
         ("not json", "application/json"), ("{\n\"x\":1}", "text/plain"), ("", ""),
     ])
     func whatIsPrintedCanBePublishedAgain(payload: String, contentType: String) throws {
-        var event = Event(
-            position: Position(7), publishedAt: Timestamp(rawValue: 1), key: Array("a.b".utf8),
-            payload: Array(payload.utf8), id: Array("\"1\"".utf8),
-            contentType: Array(contentType.utf8),
-            headers: [Header(name: [0x61], value: [0x78]), Header(name: [0x61], value: [])])
-        let line = EventText.json(event)
+        let headers = [
+            DormouseClient.Event.Header("a", "x"), DormouseClient.Event.Header("a", ""),
+        ]
+        let event = DormouseClient.Event(
+            key: "a.b", payload: Array(payload.utf8), id: Array("\"1\"".utf8),
+            contentType: contentType, headers: headers, position: 7, publishedAt: 1)
+        let line = self.json(event)
         #expect(!line.contains(0x0A))
-        event.position = .origin
-        event.publishedAt = .zero
-        #expect(try EventLine.event(line) == event)
+        let read = try #require(try EventLine.event(line))
+        #expect(
+            read
+                == Core.Event(
+                    key: Array("a.b".utf8), payload: event.payload, id: event.id,
+                    contentType: Array(contentType.utf8),
+                    headers: [Header(name: [0x61], value: [0x78]), Header(name: [0x61], value: [])]
+                ))
         #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(line)) }
     }
 
+    private func json(_ event: DormouseClient.Event) -> [UInt8] {
+        var line: [UInt8] = []
+        event.lend { EventText.appendJSON($0, to: &line) }
+        return line
+    }
+
+    @Test func aLineForPeopleIsHarmless() {
+        func line(_ payload: String) -> String {
+            let event = DormouseClient.Event(
+                key: "a.b", payload: Array(payload.utf8), id: [], contentType: "", headers: [],
+                position: 12, publishedAt: 1_767_225_599_999_999)
+            var line: [UInt8] = []
+            event.lend { EventText.append($0, isJSON: false, to: &line) }
+            return String(decoding: line, as: UTF8.self)
+        }
+        #expect(line("x\ty") == "12  2025-12-31T23:59:59.999Z  a.b  x\\ty\n")
+        #expect(line("café") == "12  2025-12-31T23:59:59.999Z  a.b  café\n")
+        #expect(line("\u{1B}[2J") == "12  2025-12-31T23:59:59.999Z  a.b  <4 bytes>\n")
+    }
+
     @Test func bytesThatAreNoTextArePrintedInBase64() {
-        let event = Event(position: Position(1), key: [0x6B], payload: [0xFF, 0])
-        let line = String(decoding: EventText.json(event), as: UTF8.self)
+        let event = DormouseClient.Event(key: "k", payload: [0xFF, 0])
+        let line = String(decoding: self.json(event), as: UTF8.self)
         #expect(line.hasSuffix(#""key":"k","payload_base64":"/wA="}"#))
     }
 }

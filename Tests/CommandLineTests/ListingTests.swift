@@ -1,4 +1,5 @@
 import Core
+import DormouseClient
 import PlainClient
 import Testing
 import Wire
@@ -6,16 +7,20 @@ import Wire
 @testable import CommandLine
 
 struct ListingTests {
-    private let config = ReceiverConfigMessage(
-        exchange: Array("main".utf8), patterns: [Array("commit.#".utf8)],
-        headers: [
-            HeaderMatchMessage(name: Array("r".utf8), kind: .prefix, value: Array("eu".utf8))
-        ])
+    private let filter = Filter("commit.#", headers: [.prefix("r", Array("eu".utf8))])
+
+    private func subscriber(
+        _ name: String = "", reason: String = "", position: UInt64, head: UInt64 = 0,
+        since: UInt64 = 0
+    ) -> SubscriberInfo {
+        SubscriberInfo(
+            name: name, exchange: "main", filter: self.filter, state: .sleeping, reason: reason,
+            position: position, head: head, since: since)
+    }
 
     @Test func aRowShowsLagAndWhy() {
-        let subscription = Subscription(
-            name: Array("reviews".utf8), state: .sleeping, reason: Array("closed\u{1B}".utf8),
-            position: 17, head: 42, since: 1_000_000)
+        let subscription = self.subscriber(
+            "reviews", reason: "closed\u{1B}", position: 17, head: 42, since: 1_000_000)
         let row = SubscriptionsCommand.row(subscription, now: nil)
         #expect(
             row == [
@@ -26,21 +31,17 @@ struct ListingTests {
     }
 
     @Test func aPositionBeyondTheHeadIsNoLag() {
-        let subscription = Subscription(position: .max, head: 1)
+        let subscription = self.subscriber(position: .max, head: 1)
         #expect(SubscriptionsCommand.row(subscription, now: nil)[4] == "0")
     }
 
     @Test func theStateIsStableAndShowsReceiversWithoutConsumers() {
         var state = StateText()
         #expect(state.lines == ["[]"])
-        let exchange = Array("main".utf8)
-        state.add(self.config, exchange: exchange)
-        state.add(ReceiverConfigMessage(), exchange: exchange)
+        state.add(self.filter, exchange: "main")
+        state.add(.everything, exchange: "main")
         for (name, position) in [("b", 2), ("a", 1)] {
-            state.add(
-                Subscription(
-                    name: Array(name.utf8), config: self.config, position: UInt64(position)),
-                exchange: exchange)
+            state.add(self.subscriber(name, position: UInt64(position)), exchange: "main")
         }
         let expected = """
             [
@@ -76,25 +77,35 @@ struct ListingTests {
 @Suite(.timeLimit(.minutes(1)))
 struct PublisherTests {
     private func publisher(
-        producer: String = "", _ script: @escaping @Sendable (FakeConnection) -> Void
+        _ options: [String: String] = [:],
+        _ script: @escaping @Sendable (FakeConnection) -> Void
     ) throws -> Publisher {
         let server = try FakeServer { connection in
             connection.welcome()
             script(connection)
         }
-        let client = try Client(address: server.address, clientName: "test")
-        return Publisher(
-            client: client, exchange: [], producer: Array(producer.utf8), sequence: 1)
+        let client = try BlockingClient(
+            server.address.description, defaults: ["reconnect": "no"], options: options)
+        return Publisher(client: client)
     }
 
-    private static let event = Event(key: Array("k".utf8))
+    private static let event = Core.Event(key: Array("k".utf8))
+
+    private func add(_ lines: ClosedRange<UInt64>, to publisher: inout Publisher) throws {
+        for line in lines {
+            let bytes = try publisher.check(Self.event)
+            try publisher.add(Self.event, bytes: bytes, line: line)
+        }
+    }
 
     @Test func eventsGoOutInBatchesWithContinuousSequences() throws {
-        var publisher = try self.publisher(producer: "p") { server in
+        var publisher = try self.publisher(["producer": "p", "sequence": "1"]) { server in
+            guard case (let asked, .producer)? = server.request() else { return }
+            server.send(.producer(ProducerReply(sequence: 0, position: 0)), on: asked)
             var position: UInt64 = 1
             while case (let stream, .publish(let request))? = server.request() {
                 let count = UInt64(request.events.count)
-                guard request.sequence == position, count <= 1000 else { return }
+                guard request.sequence == position else { return }
                 server.send(
                     .publish(
                         PublishReply(
@@ -103,32 +114,52 @@ struct PublisherTests {
                 position += count
             }
         }
-        for line in 1...20_500 { try publisher.add(Self.event, line: UInt64(line)) }
+        try self.add(1...20_500, to: &publisher)
         try publisher.finish()
         #expect(
             publisher.outcome
                 == Publisher.Outcome(
-                    published: 20_500, firstPosition: 1, lastPosition: 20_500, lastLine: 20_500))
-        #expect(publisher.sequence == 20_501)
+                    published: 20_500, firstPosition: 1, lastPosition: 20_500, lastLine: 20_500,
+                    answered: 20_500))
     }
 
     @Test func aRefusalEndsItAndWhatIsStoredIsCounted() throws {
         var publisher = try self.publisher { server in
             guard let (first, _) = server.request() else { return }
             server.send(.publish(PublishReply(firstPosition: 1, lastPosition: 1)), on: first)
-            guard let (second, _) = server.request(), let (third, _) = server.request() else {
-                return
-            }
+            guard let (second, _) = server.request() else { return }
             server.send(Failure(.resourceExhausted, "full"), as: .response, on: second)
-            server.send(.publish(PublishReply(firstPosition: 2, lastPosition: 2)), on: third)
             server.drain()
         }
-        for line in 1...3 {
-            try publisher.add(Self.event, line: UInt64(line))
+        for line: UInt64 in 1...2 {
+            try self.add(line...line, to: &publisher)
+            try publisher.flush()
+            while publisher.outcome.answered < line { try publisher.client.wait() }
+        }
+        #expect(throws: CommandFailure.self) {
+            try self.add(3...3, to: &publisher)
             try publisher.flush()
         }
-        #expect(throws: Failure(.resourceExhausted, "full")) { try publisher.finish() }
-        #expect(publisher.outcome.published == 2)
+        do {
+            try publisher.settle()
+        } catch {
+            #expect(error.line == "dormouse: cannot publish: full [RESOURCE_EXHAUSTED]")
+        }
+        #expect(publisher.outcome.published == 1)
         #expect(publisher.outcome.lastLine == 1)
+        #expect(publisher.outcome.answered == 2)
+    }
+
+    @Test func aServerThatGoesAwayLeavesItUnknownWhatIsStored() throws {
+        var publisher = try self.publisher { server in _ = server.request() }
+        try self.add(1...1, to: &publisher)
+        do {
+            try publisher.finish()
+            Issue.record("it must fail")
+        } catch {
+            #expect(error.exit == .unavailable)
+            #expect(error.message.contains("it may be stored or not"))
+        }
+        #expect(publisher.outcome.lastLine == 0)
     }
 }

@@ -12,6 +12,9 @@ struct TimeTextTests {
     ])
     func aTimeIsWrittenAndReadBack(micros: UInt64, text: String) {
         #expect(TimeText.rfc3339(micros) == text)
+        var bytes: [UInt8] = []
+        TimeText.append(rfc3339: micros, to: &bytes)
+        #expect(bytes == Array(text.utf8))
         #expect(TimeText.time(text, now: 0) == micros)
     }
 
