@@ -52,7 +52,7 @@ done <"$work/header"
 "${CC:-cc}" -std=c99 -Wall -Wextra -Werror -pedantic -I$include -fsyntax-only "$work/synopsis.c" ||
     complain "the SYNOPSIS differs from the headers"
 
-for option in $(sed -n 's/^    {"\([a-z_]*\)", \(TEXT\|NUMBER\|YES_NO\|TLS_MODE\),.*/\1/p' Sources/CDormouse/options.c); do
+for option in $(sed -n 's/^    {"\([a-z_]*\)", \(TEXT\|NUMBER\|SEQUENCE\|YES_NO\|TLS_MODE\),.*/\1/p' Sources/CDormouse/options.c); do
     grep -qE "^\.It Cm (.* )?$option( |\$)" docs/man/dormouse_connect.3 || complain "dormouse_connect.3 has no option $option"
     grep -qE "^ \*   .*\b$option\b" $include/dormouse.h || complain "dormouse.h has no option $option"
 done
