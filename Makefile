@@ -45,9 +45,15 @@ build: dependencies toolchain build-c ## build dormoused and dormouse (release) 
 .PHONY: install
 install: install-c ## copy what `make build` built, and the C library, to $(DESTDIR)$(PREFIX)
 	@test -x $(BIN)/dormoused -a -x $(BIN)/dormouse || { echo 'Nothing to install yet: run "make build" first.' >&2; exit 66; }
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/dormouse'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' \
+	    '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
 	install -m 755 $(BIN)/dormoused $(BIN)/dormouse '$(DESTDIR)$(PREFIX)/bin'
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
+	install -m 644 docs/man/dormouse.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
+	$(BIN)/dormouse completion bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/dormouse'
+	$(BIN)/dormouse completion zsh >'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dormouse'
+	$(BIN)/dormouse completion fish >'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dormouse.fish'
 
 .PHONY: bench
 bench: build ## measure beside other systems, which it installs; QUICK=1 takes 3 minutes, ARGS are passed on
@@ -108,6 +114,10 @@ format: toolchain ## format all Swift files in place
 .PHONY: proto
 proto: dependencies ## generate Sources/CWire from proto/dormouse.proto
 	@scripts/generate-wire.sh
+
+.PHONY: manual
+manual: toolchain ## make docs/man/dormouse.1 from the command table
+	@$(SWIFT) build --product dormouse && .build/debug/dormouse manual >docs/man/dormouse.1
 
 # ---- what the others need --------------------------------------------------------------------------
 

@@ -15,12 +15,13 @@ struct Connection {
     /// `options` are those of the library, by their names in the address. Without more of them, a lost
     /// connection is the end: most commands are one question.
     init(
-        _ invocation: Invocation, options: [String: String] = [:], reconnects: Bool = false
+        _ invocation: Invocation, options: [String: String] = [:], reconnects: Bool = false,
+        timeoutMillisecondsMax: Int32 = .max
     ) throws(CommandFailure) {
         let timeout = try invocation.duration("timeout") ?? Self.timeoutDefault
-        self.timeoutMilliseconds = Int32(clamping: timeout)
+        self.timeoutMilliseconds = min(Int32(clamping: timeout), timeoutMillisecondsMax)
         let address = ServerAddress(
-            invocation.value("url") ?? OS.environment("DORMOUSE_URL") ?? ServerAddress.standard)
+            invocation.value("server") ?? OS.environment("DORMOUSE_URL") ?? ServerAddress.standard)
         let exchange = try attempt { () throws(Failure) -> String? in
             try invocation.value("exchange").map { name throws(Failure) in
                 try Name(name, what: "exchange").text
@@ -50,13 +51,14 @@ struct Connection {
         }
         var failure = CommandFailure(error, doing: "cannot connect")
         if error.status == .cannotConnect {
-            failure.message += ". Start the server with 'make run', or say where it is with --url"
+            failure.message +=
+                ". Start the server with 'make run', or say where it is with --server"
         }
         return failure
     }
 }
 
-/// What `--url` and DORMOUSE_URL say.
+/// What `--server` and DORMOUSE_URL say.
 struct ServerAddress: Hashable {
     static let standard = "dormouse://127.0.0.1:3673"
 

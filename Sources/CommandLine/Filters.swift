@@ -3,6 +3,8 @@ import DormouseClient
 
 /// Options that say which events, and from where.
 enum Filters {
+    static let starts = ValueKind.words(["first", "next", "last", "@"])
+
     static let options = [
         CommandOption(
             "pattern", "PATTERN", repeats: true,

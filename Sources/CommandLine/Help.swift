@@ -1,14 +1,17 @@
 /// The texts of `--help`.
 enum Help {
     static var program: String {
-        let width = Program.commands.map(\.name.count).max() ?? 0
-        let commands = Program.commands.map { command in
-            "  \(Self.padded(command.name, width))  \(command.summary)"
+        let width = CommandTable.commands.filter { !$0.isHidden }.map(\.name.count).max() ?? 0
+        let sections = CommandTable.sections.map { section in
+            Self.heading(section.title)
+                + section.commands.filter { !$0.isHidden }
+                .map { "  \(Self.padded($0.name, width))  \($0.summary)" }
+                .joined(separator: "\n")
         }
         return """
             usage: dormouse COMMAND [ARGUMENT...]
 
-            \(commands.joined(separator: "\n"))
+            \(sections.joined(separator: "\n\n"))
 
             Options of every command:
             \(Self.list(CommandOption.everywhere + [
@@ -19,12 +22,37 @@ enum Help {
               dormouse publish hello.world 'Good morning'
               dormouse subscribe greetings --pattern 'hello.#' --from first
 
-            'dormouse COMMAND --help' says more. The server is started with 'make run'.
-            ADDRESS is dormouse://[TOKEN@]HOST[:PORT][,HOST…][/EXCHANGE][?OPTION=VALUE&…], dormouses://
-            for TLS, or unix:/PATH. Several hosts are tried in turn; the options are those of
-            dormouse_connect(3), such as reconnect=no or ca_file=PATH.
+            'dormouse COMMAND --help' says more, 'man dormouse' everything. The server is started with
+            'make run'.
+            \(Self.address)
 
             \(ExitCode.explanation)
+            """
+    }
+
+    private static func heading(_ title: String) -> String { "\(title):\n" }
+
+    static let address = """
+        ADDRESS is dormouse://[TOKEN@]HOST[:PORT][,HOST…][/EXCHANGE][?OPTION=VALUE&…], dormouses://
+        for TLS, or unix:/PATH. Several hosts are tried in turn; the options are those of
+        dormouse_connect(3), such as reconnect=no or ca_file=PATH.
+        """
+
+    /// What one can do with a noun.
+    static func text(ofNoun noun: String) -> String {
+        let commands = CommandTable.ofNoun(noun)
+        let width = commands.map(\.name.count).max() ?? 0
+        let lines = commands.map { "  \(Self.padded($0.name, width))  \($0.summary)" }
+        let examples = commands.prefix(2).compactMap { $0.examples.last.map { "  " + $0 } }
+        return """
+            usage: dormouse \(noun) VERB [ARGUMENT...]
+
+            \(lines.joined(separator: "\n"))
+
+            Examples:
+            \(examples.joined(separator: "\n"))
+
+            'dormouse \(noun) VERB --help' says more.
             """
     }
 

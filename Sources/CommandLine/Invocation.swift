@@ -1,56 +1,3 @@
-/// An option of a command: `--name`, or `--name VALUE`.
-struct CommandOption: Hashable, Sendable {
-    let name: String
-    /// What stands for the value in the help; nil for a switch.
-    let value: String?
-    let help: String
-    let repeats: Bool
-
-    init(_ name: String, _ value: String, repeats: Bool = false, _ help: String) {
-        self.name = name
-        self.value = value
-        self.repeats = repeats
-        self.help = help
-    }
-
-    /// A switch.
-    init(_ name: String, _ help: String) {
-        self.name = name
-        self.value = nil
-        self.repeats = false
-        self.help = help
-    }
-
-    var title: String { "--\(self.name)" + (self.value.map { " \($0)" } ?? "") }
-
-    static let url = CommandOption(
-        "url", "ADDRESS", "the server; default: DORMOUSE_URL, else dormouse://127.0.0.1:3673")
-    static let timeout = CommandOption(
-        "timeout", "DURATION", "how long to wait for an answer; default 15s")
-    static let help = CommandOption("help", "show this help")
-    static let everywhere = [CommandOption.url, CommandOption.timeout, CommandOption.help]
-
-    static let exchange = CommandOption("exchange", "NAME", "the exchange; default main")
-    static let json = CommandOption("json", "machine-readable output")
-}
-
-/// One command of the program: what it takes, and what its help says.
-struct CommandDescription: Sendable {
-    let name: String
-    let summary: String
-    /// Without the program's name, one line each.
-    let usage: [String]
-    /// How many operands there may be.
-    let operands: ClosedRange<Int>
-    let options: [CommandOption]
-    let examples: [String]
-    /// Further paragraphs of the help.
-    var notes = ""
-    let run: @Sendable (Invocation) throws(CommandFailure) -> ExitCode
-
-    var allOptions: [CommandOption] { self.options + CommandOption.everywhere }
-}
-
 /// The command and its arguments, sorted.
 struct Invocation {
     let command: String
@@ -84,12 +31,25 @@ struct Invocation {
         }
     }
 
+    /// What is typed so far, for the completion: whatever is wrong with it is passed over.
+    init(lenient arguments: [String], of command: CommandDescription) {
+        self.command = command.name
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            if argument.hasPrefix("-"), argument != "-" {
+                _ = try? self.take(argument, &rest, of: command)
+            } else {
+                self.operands.append(argument)
+            }
+        }
+    }
+
     private mutating func take(
         _ argument: String, _ rest: inout ArraySlice<String>, of command: CommandDescription
     ) throws(CommandFailure) {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let title = argument == "-h" ? "--help" : String(parts[0])
-        guard let option = command.allOptions.first(where: { "--\($0.name)" == title }) else {
+        guard let option = command.allOptions.first(where: { $0.isCalled(title) }) else {
             throw .usage(Self.unknown(title, command))
         }
         if option.value == nil {

@@ -6,9 +6,14 @@ enum NameCommands {
     static let all = [Self.stop, Self.seek, Self.pause, Self.resume, Self.forget]
 
     private static let stop = CommandDescription(
-        name: "stop", summary: "put a subscription to sleep, whoever consumes it",
-        usage: ["stop NAME"], operands: 1...1, options: [.exchange],
-        examples: ["dormouse stop billing", "dormouse stop billing --exchange orders"],
+        name: "subscriptions stop", otherNames: ["stop"],
+        summary: "put a subscription to sleep, whoever consumes it",
+        usage: ["subscriptions stop NAME"], operands: 1...1, operandKinds: [.subscription],
+        options: [.exchange],
+        examples: [
+            "dormouse subscriptions stop billing",
+            "dormouse subscriptions stop billing --exchange orders",
+        ],
         notes: "The name and its position stay. Its consumer is told STOPPED.",
         run: { invocation throws(CommandFailure) in
             let target = try Target(invocation)
@@ -21,19 +26,27 @@ enum NameCommands {
         })
 
     private static let seek = CommandDescription(
-        name: "seek", summary: "move a subscription to another place in the log",
-        usage: ["seek NAME --to START"], operands: 1...1,
+        name: "subscriptions seek", otherNames: ["seek"],
+        summary: "move a subscription to another place in the log",
+        usage: ["subscriptions seek NAME --to START"], operands: 1...1,
+        operandKinds: [.subscription],
         options: [
-            CommandOption("to", "START", "first, next, last, a position or @TIME"), .exchange,
+            CommandOption(
+                "to", "START", of: Filters.starts, "first, next, last, a position or @TIME"),
+            .exchange,
         ],
-        examples: ["dormouse seek billing --to first", "dormouse seek billing --to @-1h"],
+        examples: [
+            "dormouse subscriptions seek billing --to first",
+            "dormouse subscriptions seek billing --to @-1h",
+        ],
         notes: """
             The next event sent is the first one at START. A consumer of this name is told ABORTED
             and must subscribe again.
             """,
         run: { invocation throws(CommandFailure) in
             guard let to = invocation.value("to") else {
-                throw .usage("seek needs --to: first, next, last, a position or @TIME")
+                throw .usage(
+                    "subscriptions seek needs --to: first, next, last, a position or @TIME")
             }
             let start = try Filters.start(to, option: "to")
             let target = try Target(invocation)
@@ -46,16 +59,18 @@ enum NameCommands {
         })
 
     private static let pause = CommandDescription(
-        name: "pause", summary: "send a subscription nothing for a while",
-        usage: ["pause NAME [--for DURATION | --until TIME] [--reason TEXT]"], operands: 1...1,
+        name: "subscriptions pause", otherNames: ["pause"],
+        summary: "send a subscription nothing for a while",
+        usage: ["subscriptions pause NAME [--for DURATION | --until TIME] [--reason TEXT]"],
+        operands: 1...1, operandKinds: [.subscription],
         options: [
             CommandOption("for", "DURATION", "such as 1h; default: until it is resumed"),
             CommandOption("until", "TIME", "such as 2026-03-01T12:00:00Z"),
             CommandOption("reason", "TEXT", "shown in listings"), .exchange,
         ],
         examples: [
-            "dormouse pause billing --for 1h --reason 'database upgrade'",
-            "dormouse pause billing --until 2026-03-01T12:00:00Z",
+            "dormouse subscriptions pause billing --for 1h --reason 'database upgrade'",
+            "dormouse subscriptions pause billing --until 2026-03-01T12:00:00Z",
         ],
         run: Self.runPause)
 
@@ -91,9 +106,14 @@ enum NameCommands {
     }
 
     private static let resume = CommandDescription(
-        name: "resume", summary: "end a pause",
-        usage: ["resume NAME"], operands: 1...1, options: [.exchange],
-        examples: ["dormouse resume billing", "dormouse resume billing --exchange orders"],
+        name: "subscriptions resume", otherNames: ["resume"],
+        summary: "end a pause",
+        usage: ["subscriptions resume NAME"], operands: 1...1, operandKinds: [.subscription],
+        options: [.exchange],
+        examples: [
+            "dormouse subscriptions resume billing",
+            "dormouse subscriptions resume billing --exchange orders",
+        ],
         run: { invocation throws(CommandFailure) in
             let target = try Target(invocation)
             try target.ask("cannot resume") { client throws(DormouseError) in
@@ -103,11 +123,13 @@ enum NameCommands {
         })
 
     private static let forget = CommandDescription(
-        name: "forget", summary: "remove a subscription and its position for good",
-        usage: ["forget NAME --yes"], operands: 1...1,
+        name: "subscriptions forget", otherNames: ["forget"],
+        summary: "remove a subscription and its position for good",
+        usage: ["subscriptions forget NAME --yes"], operands: 1...1, operandKinds: [.subscription],
         options: [CommandOption("yes", "really"), .exchange],
         examples: [
-            "dormouse forget old-report --yes", "dormouse forget test --exchange orders --yes",
+            "dormouse subscriptions forget old-report --yes",
+            "dormouse subscriptions forget test --exchange orders --yes",
         ],
         notes: "The events stay. A consumer of this name is told STOPPED.",
         run: { invocation throws(CommandFailure) in
@@ -164,7 +186,8 @@ private struct Target {
     func unknown(_ doing: String) -> CommandFailure {
         CommandFailure(
             Failure(
-                .notFound, "there is no such subscription; 'dormouse subscriptions' lists them"),
+                .notFound, "there is no such subscription; 'dormouse subscriptions list' shows them"
+            ),
             doing: "\(doing) '\(self.title)'")
     }
 

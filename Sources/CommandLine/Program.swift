@@ -3,14 +3,6 @@ enum Program {
     /// Kept with the server's: they are released together.
     static let version = "0.1.0"
 
-    static let commands =
-        [
-            PublishCommand.description, SubscribeCommand.description, FetchCommand.description,
-            SubscriptionsCommand.description,
-        ] + NameCommands.all + [
-            ExchangesCommand.description, StateCommand.description, ServerCommand.description,
-        ]
-
     static func run(_ arguments: [String]) -> ExitCode {
         Interrupts.ignoreBrokenPipes()
         do throws(CommandFailure) {
@@ -35,13 +27,22 @@ enum Program {
             try output.flush()
             return .success
         }
-        var rest = arguments
-        let name = rest.remove(at: index)
-        if name == "help" { return try Self.help(about: rest.first, output) }
-        let command = try Self.command(name)
+        let named = Array(arguments[index...])
+        if named[0] == "help" { return try Self.help(about: Array(named.dropFirst()), output) }
+        if Self.asksForHelp(named.dropFirst()), CommandTable.nouns.contains(named[0]),
+            named.count == 2
+        {
+            return try Self.help(about: [named[0]], output)
+        }
+        let (command, words) = try CommandTable.find(named)
+        let rest = Array(arguments[..<index]) + named.dropFirst(words)
         let invocation = try Invocation(rest, of: command)
-        guard !invocation.has("help") else { return try Self.help(about: name, output) }
+        if invocation.has("help") { return try Self.say(Help.text(of: command), output) }
         return try command.run(invocation)
+    }
+
+    private static func asksForHelp(_ arguments: ArraySlice<String>) -> Bool {
+        arguments.contains("--help") || arguments.contains("-h")
     }
 
     /// Options that hold for every command may stand before it.
@@ -49,28 +50,25 @@ enum Program {
         var index = 0
         while index < arguments.count, arguments[index].hasPrefix("-") {
             let takesNext = CommandOption.everywhere.contains {
-                $0.value != nil && "--\($0.name)" == arguments[index]
+                $0.value != nil && $0.isCalled(arguments[index])
             }
             index += takesNext ? 2 : 1
         }
         return index < arguments.count ? index : nil
     }
 
-    static func command(_ name: String) throws(CommandFailure) -> CommandDescription {
-        if let command = Self.commands.first(where: { $0.name == name }) { return command }
-        let advice =
-            Text.nearest(to: name, in: Self.commands.map(\.name)).map { "did you mean '\($0)'?" }
-            ?? "'dormouse --help' lists them"
-        throw .usage("there is no command '\(name)'; \(advice)")
+    private static func help(
+        about words: [String], _ output: Output
+    ) throws(CommandFailure) -> ExitCode {
+        guard let first = words.first else { return try Self.say(Help.program, output) }
+        if words.count == 1, CommandTable.nouns.contains(first) {
+            return try Self.say(Help.text(ofNoun: first), output)
+        }
+        return try Self.say(Help.text(of: try CommandTable.find(words).command), output)
     }
 
-    private static func help(
-        about name: String?, _ output: Output
-    ) throws(CommandFailure) -> ExitCode {
-        let text = try name.map { name throws(CommandFailure) in
-            Help.text(of: try Self.command(name))
-        }
-        try output.write(text ?? Help.program)
+    private static func say(_ text: String, _ output: Output) throws(CommandFailure) -> ExitCode {
+        try output.write(text)
         try output.flush()
         return .success
     }

@@ -9,7 +9,7 @@ enum PublishCommand {
             "publish KEY [PAYLOAD | - | @FILE]", "publish KEY --lines < INPUT",
             "publish --json-lines < INPUT",
         ],
-        operands: 0...2,
+        operands: 0...2, operandKinds: [.anything, .file],
         options: [
             CommandOption("lines", "one event for each line of standard input"),
             CommandOption("json-lines", "one JSON object for each line of standard input"),

@@ -3,48 +3,51 @@ import DormouseClient
 
 /// `dormouse exchanges`.
 enum ExchangesCommand {
-    static let description = CommandDescription(
-        name: "exchanges", summary: "list the exchanges, or create one",
-        usage: ["exchanges", "exchanges create NAME"], operands: 0...2, options: [.json],
-        examples: ["dormouse exchanges", "dormouse exchanges create orders"],
-        run: Self.run)
+    static let all = [Self.list, Self.create]
 
-    private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let output = Output()
-        if !invocation.operands.isEmpty {
-            try Self.create(invocation, output)
-        } else {
+    private static let list = CommandDescription(
+        name: "exchanges list", otherNames: ["exchanges"], summary: "list the exchanges",
+        usage: ["exchanges list [--json | --names]"], operands: 0...0, options: [.json, .names],
+        examples: ["dormouse exchanges list", "dormouse exchanges list --json | jq .head"],
+        run: { invocation throws(CommandFailure) in
             let client = try Connection(invocation).client
             let exchanges = try asking("cannot list exchanges") { () throws(DormouseError) in
                 try client.exchanges()
             }
-            if invocation.has("json") {
+            let output = Output()
+            if invocation.has("names") {
+                for exchange in exchanges { try output.write(exchange.name) }
+            } else if invocation.has("json") {
                 for exchange in exchanges { try output.write(Self.json(exchange)) }
             } else {
                 for line in Self.table(exchanges).lines { try output.write(line) }
             }
-        }
-        try output.flush()
-        return .success
-    }
+            try output.flush()
+            return .success
+        })
 
-    private static func create(
-        _ invocation: Invocation, _ output: Output
-    ) throws(CommandFailure) {
-        guard invocation.operands.count == 2, invocation.operands[0] == "create" else {
-            throw .usage("usage: dormouse exchanges, or dormouse exchanges create NAME")
-        }
-        let text = invocation.operands[1]
-        let name = try attempt { () throws(Failure) in try Name(text, what: "exchange") }
-        let client = try Connection(invocation).client
-        let created = try asking("cannot create '\(name)'") { () throws(DormouseError) in
-            try client.createExchange(name.text)
-            return try client.exchanges().first { $0.name == name.text }
-        }
-        try output.write(
-            invocation.has("json")
-                ? created.map(Self.json) ?? "null" : "created the exchange '\(name)'")
-    }
+    private static let create = CommandDescription(
+        name: "exchanges create", summary: "make an exchange",
+        usage: ["exchanges create NAME [--json]"], operands: 1...1, options: [.json],
+        examples: [
+            "dormouse exchanges create orders", "dormouse exchanges create test --json",
+        ],
+        notes: "Ends with 73 when there is one of this name.",
+        run: { invocation throws(CommandFailure) in
+            let text = invocation.operands[0]
+            let name = try attempt { () throws(Failure) in try Name(text, what: "exchange") }
+            let client = try Connection(invocation).client
+            let created = try asking("cannot create '\(name)'") { () throws(DormouseError) in
+                try client.createExchange(name.text)
+                return try client.exchanges().first { $0.name == name.text }
+            }
+            let output = Output()
+            try output.write(
+                invocation.has("json")
+                    ? created.map(Self.json) ?? "null" : "created the exchange '\(name)'")
+            try output.flush()
+            return .success
+        })
 
     private static func table(_ exchanges: [ExchangeInfo]) -> Table {
         var table = Table([

@@ -5,7 +5,7 @@ enum StateCommand {
     static let description = CommandDescription(
         name: "state", summary: "print the whole state: receivers and their consumers' positions",
         usage: ["state [--exchange NAME]"], operands: 0...0,
-        options: [CommandOption("exchange", "NAME", "only this one; default all")],
+        options: [CommandOption("exchange", "NAME", of: .exchange, "only this one; default all")],
         examples: [
             "dormouse state", "dormouse state | jq '.[].consumers'",
         ],

@@ -6,11 +6,11 @@ enum SubscribeCommand {
     static let description = CommandDescription(
         name: "subscribe", summary: "print events as they come, from where this name stopped",
         usage: ["subscribe NAME [OPTION...]", "subscribe --ephemeral [OPTION...]"],
-        operands: 0...1,
+        operands: 0...1, operandKinds: [.subscription],
         options: Filters.options + [
             .exchange,
             CommandOption(
-                "from", "START",
+                "from", "START", of: Filters.starts,
                 "where a new name begins: first, next (default), last, a position or @TIME"),
             CommandOption("reposition", "apply --from to a name that exists, too"),
             CommandOption("replace-config", "give an existing name these patterns and headers"),

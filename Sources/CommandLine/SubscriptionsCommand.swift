@@ -3,13 +3,15 @@ import DormouseClient
 /// `dormouse subscriptions`.
 enum SubscriptionsCommand {
     static let description = CommandDescription(
-        name: "subscriptions", summary: "list the subscriptions, awake and asleep",
-        usage: ["subscriptions [OPTION...]"], operands: 0...0,
+        name: "subscriptions list", otherNames: ["subscriptions"],
+        summary: "list the subscriptions, awake and asleep",
+        usage: ["subscriptions list [OPTION...]"], operands: 0...0,
         options: [
-            .exchange, CommandOption("prefix", "TEXT", "only names that begin so"), .json,
+            .exchange, CommandOption("prefix", "TEXT", "only names that begin so"), .json, .names,
         ],
         examples: [
-            "dormouse subscriptions", "dormouse subscriptions --json --prefix billing",
+            "dormouse subscriptions list",
+            "dormouse subscriptions list --json --prefix billing",
         ],
         notes: """
             POSITION is confirmed: a consumer of this name continues after it. LAG counts all events
@@ -25,7 +27,9 @@ enum SubscriptionsCommand {
                 prefix: invocation.value("prefix") ?? "", exchange: connection.exchange)
         }
         let output = Output()
-        if invocation.has("json") {
+        if invocation.has("names") {
+            for subscription in subscriptions { try output.write(subscription.name) }
+        } else if invocation.has("json") {
             for subscription in subscriptions { try output.write(Self.json(subscription)) }
         } else {
             var table = Table([

@@ -174,7 +174,7 @@ actor Daemon {
         }
         if let port = self.listeners.first(where: { $0.port != 0 })?.port {
             self.say(
-                "try:  dormouse --url dormouse://127.0.0.1:\(port) publish hello.world 'good morning'"
+                "try:  dormouse --server dormouse://127.0.0.1:\(port) publish hello.world 'good morning'"
             )
         }
     }

@@ -1,12 +1,13 @@
 import Core
 import DormouseClient
+import Foundation
 import Testing
 
 @testable import CommandLine
 
 struct InvocationTests {
     private func parse(_ command: String, _ arguments: String...) throws -> Invocation {
-        try Invocation(arguments, of: Program.command(command))
+        try Invocation(arguments, of: CommandTable.find([command]).command)
     }
 
     private func failure(_ body: () throws -> Void) -> CommandFailure? {
@@ -52,7 +53,7 @@ struct InvocationTests {
 
     @Test func missingOperandsShowTheUsage() {
         let failure = self.failure { _ = try self.parse("stop") }
-        #expect(failure?.message.contains("usage: dormouse stop NAME") == true)
+        #expect(failure?.message.contains("usage: dormouse subscriptions stop NAME") == true)
         #expect(self.failure { _ = try self.parse("stop", "--help") } == nil)
     }
 
@@ -64,7 +65,7 @@ struct InvocationTests {
     }
 
     @Test func anUnknownCommandNamesTheNearest() {
-        let failure = self.failure { _ = try Program.command("subscrbe") }
+        let failure = self.failure { _ = try CommandTable.find(["subscrbe"]) }
         #expect(failure?.message.contains("did you mean 'subscribe'?") == true)
         #expect(failure?.exit == .usage)
     }
@@ -76,12 +77,73 @@ struct InvocationTests {
     }
 
     @Test func everyCommandHasAHelpWithTwoExamples() {
-        for command in Program.commands {
+        for command in CommandTable.commands {
             let text = Help.text(of: command)
             #expect(command.examples.count == 2)
             #expect(text.contains("usage: dormouse \(command.name)"))
             #expect(text.split(separator: "\n").allSatisfy { $0.count <= 100 })
         }
+        for noun in CommandTable.nouns {
+            #expect(Help.text(ofNoun: noun).contains("dormouse \(noun) "))
+        }
+        #expect(Help.program.split(separator: "\n").allSatisfy { $0.count <= 100 })
+    }
+
+    /// What an example shows must be a command that is there, with options that it takes.
+    @Test func everyExampleIsUnderstood() throws {
+        for command in CommandTable.commands {
+            for example in command.examples {
+                let shown = example.split(separator: "|").map(String.init)
+                    .first { $0.contains("dormouse ") }
+                let text = try #require(shown)
+                let start = try #require(text.range(of: "dormouse "))
+                let words = text[start.upperBound...].prefix { $0 != "<" && $0 != ">" && $0 != ")" }
+                    .split(separator: " ").map(String.init)
+                let found = try CommandTable.find(words)
+                #expect(found.command.name == command.name, "\(example)")
+            }
+        }
+    }
+
+    @Test func namesOfCommandsAreUnique() {
+        let names = CommandTable.commands.flatMap { [$0.name] + $0.otherNames }
+        #expect(Set(names).count == names.count)
+        for command in CommandTable.commands {
+            let options = command.allOptions.flatMap { [$0.name] + $0.oldNames }
+            #expect(Set(options).count == options.count, "\(command.name)")
+        }
+    }
+
+    @Test(arguments: [
+        (["stop", "x"], "subscriptions stop", 1), (["subscriptions"], "subscriptions list", 1),
+        (["subscriptions", "--json"], "subscriptions list", 1),
+        (["subscriptions", "stop", "x"], "subscriptions stop", 2),
+        (["exchanges", "create", "x"], "exchanges create", 2), (["state"], "state", 1),
+    ])
+    func commandsAreFoundByNameAndByEarlierSpellings(
+        arguments: [String], name: String, words: Int
+    ) throws {
+        let found = try CommandTable.find(arguments)
+        #expect(found.command.name == name)
+        #expect(found.words == words)
+    }
+
+    @Test(arguments: [
+        (
+            ["subscriptions", "lst"],
+            "there is no command 'subscriptions lst'; did you mean 'subscriptions list'?"
+        ),
+        (["subscription"], "there is no command 'subscription'; did you mean 'subscriptions'?"),
+        (["exchanges", "zzz"], "there is no command 'exchanges zzz'; there are: list, create"),
+        (["zzzzzz"], "there is no command 'zzzzzz'; 'dormouse --help' lists them"),
+    ])
+    func whatIsNoCommandIsAnsweredWithTheNearest(arguments: [String], message: String) {
+        let failure = self.failure { _ = try CommandTable.find(arguments) }
+        #expect(failure == .usage(message))
+    }
+
+    @Test func anEarlierSpellingOfAnOptionHolds() throws {
+        #expect(try self.parse("state", "--url", "x").value("server") == "x")
     }
 }
 

@@ -1,0 +1,71 @@
+import Foundation
+import PlainClient
+import Testing
+
+extension Integration {
+    /// The command line program as a shell and man(1) meet it.
+    @Suite(.serialized)
+    struct ProgramShellTests {
+        /// What bash offers for a line, with the cursor at its end.
+        private func bash(_ line: String) throws -> [String] {
+            let script = """
+                PATH='\(Server.binaries)':$PATH
+                source <(dormouse completion bash)
+                COMP_LINE=$1 COMP_POINT=${#1}
+                _dormouse
+                for word in "${COMPREPLY[@]}"; do echo "$word"; done
+                """
+            let outcome = try Command.run(
+                ["/bin/bash", "-c", script, "bash", line],
+                environment: ["DORMOUSE_URL": try SharedServer.server().uri()])
+            #expect(outcome.end == .exit(0))
+            #expect(outcome.errors == "")
+            return outcome.output.split(separator: "\n").map(String.init)
+        }
+
+        @Test func bashCompletesCommandsOptionsAndNames() throws {
+            let client = try SharedServer.connect()
+            for name in ["billing", "mail:eu", "mail:us"] { try client.subscribe(name) }
+            #expect(try self.bash("dormouse subs") == ["subscribe", "subscriptions"])
+            #expect(
+                try self.bash("dormouse subscriptions ") == [
+                    "list", "stop", "seek", "pause", "resume", "forget",
+                ])
+            #expect(try self.bash("dormouse subscriptions list --pre") == ["--prefix"])
+            let stop = "dormouse subscriptions stop --exchange \(client.exchange)"
+            #expect(try self.bash("\(stop) ") == ["billing", "mail:eu", "mail:us"])
+            #expect(try self.bash("\(stop) b") == ["billing"])
+            // Bash replaces what is behind the last colon only.
+            #expect(try self.bash("\(stop) mail:e") == ["eu"])
+            #expect(
+                try self.bash("dormouse subscriptions list --exchange=\(client.exchange)")
+                    .contains(client.exchange))
+        }
+
+        @Test func bashCompletesFileNamesWhereAFileIsWanted() throws {
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            try Data().write(to: URL(fileURLWithPath: "\(folder)/events.jsonl"))
+            #expect(
+                try self.bash("dormouse publish key \(folder)/ev") == [
+                    "\(folder)/events.jsonl"
+                ])
+        }
+
+        @Test func aServerThatDoesNotAnswerCompletesNothingAndSaysNothing() throws {
+            #expect(
+                try self.bash("dormouse subscriptions stop --server dormouse://127.0.0.1:1 ") == [])
+        }
+
+        @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/mandoc")))
+        func theManualPageIsWellFormed() throws {
+            let outcome = try Command.run([
+                "/usr/bin/mandoc", "-Tlint", "\(ProgramTests.package)/docs/man/dormouse.1",
+            ])
+            let complaints = outcome.output.split(separator: "\n").filter {
+                !$0.contains("referenced manual not found")
+            }
+            #expect(complaints == [])
+        }
+    }
+}
