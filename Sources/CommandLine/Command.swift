@@ -4,6 +4,7 @@ enum ValueKind: Hashable, Sendable {
     case file
     case subscription
     case exchange
+    case context
     case words([String])
 }
 
@@ -48,11 +49,15 @@ struct CommandOption: Hashable, Sendable {
 
     static let server = CommandOption(
         "server", "ADDRESS", oldNames: ["url"],
-        "the server; default: DORMOUSE_URL, else \(ServerAddress.standard)")
+        "the server; default: DORMOUSE_URL, else the selected context, else this host")
+    static let context = CommandOption(
+        "context", "NAME", of: .context, "a server by the name that 'context add' gave it")
     static let timeout = CommandOption(
         "timeout", "DURATION", "how long to wait for an answer; default 15s")
     static let help = CommandOption("help", "show this help")
-    static let everywhere = [CommandOption.server, CommandOption.timeout, CommandOption.help]
+    static let everywhere = [
+        CommandOption.server, CommandOption.context, CommandOption.timeout, CommandOption.help,
+    ]
 
     static let exchange = CommandOption(
         "exchange", "NAME", of: .exchange, "the exchange; default main")

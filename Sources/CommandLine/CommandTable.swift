@@ -16,7 +16,9 @@ enum CommandTable {
             ]),
         CommandSection(
             title: "This program",
-            commands: [CompletionCommand.script, CompletionCommand.answer, Manual.description]),
+            commands: ContextCommands.all + [
+                CompletionCommand.script, CompletionCommand.answer, Manual.description,
+            ]),
     ]
 
     static let commands = Self.sections.flatMap(\.commands)

@@ -83,7 +83,7 @@ enum Completion {
         case .file: return .files
         case .words(let words):
             return .candidates(Self.matching(current, words.map { Candidate(word: $0) }))
-        case .subscription, .exchange:
+        case .subscription, .exchange, .context:
             let found = names(kind, invocation).map { Candidate(word: $0) }
             return .candidates(Self.matching(current, found))
         }
@@ -154,6 +154,7 @@ enum CompletionCommand {
     /// A shell does not wait for a server that does not answer, and nobody wants to read why.
     private static func names(_ kind: ValueKind, _ invocation: Invocation?) -> [String] {
         do throws(CommandFailure) {
+            if kind == .context { return try ContextFile.read().entries.map(\.name) }
             let invocation = invocation ?? Invocation(lenient: [], of: Self.answer)
             let connection = try Connection(invocation, timeoutMillisecondsMax: 500)
             return try asking { () throws(DormouseError) -> [String] in
@@ -162,7 +163,7 @@ enum CompletionCommand {
                 case .subscription:
                     return try connection.client.subscribers(exchange: connection.exchange)
                         .map(\.name)
-                case .anything, .file, .words: return []
+                case .anything, .file, .context, .words: return []
                 }
             }
         } catch {

@@ -20,8 +20,7 @@ struct Connection {
     ) throws(CommandFailure) {
         let timeout = try invocation.duration("timeout") ?? Self.timeoutDefault
         self.timeoutMilliseconds = min(Int32(clamping: timeout), timeoutMillisecondsMax)
-        let address = ServerAddress(
-            invocation.value("server") ?? OS.environment("DORMOUSE_URL") ?? ServerAddress.standard)
+        let address = try ServerAddress(invocation)
         let exchange = try attempt { () throws(Failure) -> String? in
             try invocation.value("exchange").map { name throws(Failure) in
                 try Name(name, what: "exchange").text
@@ -47,12 +46,12 @@ struct Connection {
     private static func failure(_ error: DormouseError, _ address: ServerAddress) -> CommandFailure
     {
         guard error.status != .badArgument else {
-            return CommandFailure(error, doing: "the address '\(address.text)' is not one")
+            return CommandFailure(error, doing: "the address '\(address.withoutToken)' is not one")
         }
         var failure = CommandFailure(error, doing: "cannot connect")
         if error.status == .cannotConnect {
             failure.message +=
-                ". Start the server with 'make run', or say where it is with --server"
+                ". Start the server with 'make run', or say where it is with --server or --context"
         }
         return failure
     }
@@ -66,6 +65,33 @@ struct ServerAddress: Hashable {
 
     init(_ text: String) {
         self.text = text
+    }
+
+    /// What was said last and closest wins: options, the environment, what is selected.
+    init(_ invocation: Invocation) throws(CommandFailure) {
+        if let text = invocation.value("server") {
+            guard !invocation.has("context") else {
+                throw .usage("give --server or --context, not both")
+            }
+            self.init(text)
+        } else if let name = invocation.value("context") {
+            self.init(try ContextFile.read().find(name))
+        } else if let text = OS.environment("DORMOUSE_URL") {
+            self.init(text)
+        } else if let name = OS.environment("DORMOUSE_CONTEXT") {
+            self.init(try ContextFile.read().find(name))
+        } else {
+            let contexts = try ContextFile.read()
+            self.init(contexts.selected.flatMap { contexts[$0] } ?? Self.standard)
+        }
+    }
+
+    /// For people to see.
+    var withoutToken: String {
+        guard let at = self.text.firstIndex(of: "@"),
+            let scheme = self.text.firstRange(of: "://"), scheme.upperBound <= at
+        else { return self.text }
+        return self.text[..<scheme.upperBound] + "…" + self.text[at...]
     }
 
     /// For the library; `HOST:PORT` alone is short for it.

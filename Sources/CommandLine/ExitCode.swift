@@ -15,6 +15,7 @@ enum ExitCode: Int32, Hashable, CaseIterable {
     case io = 74
     case temporary = 75
     case permission = 77
+    case configuration = 78
     case interrupted = 130
     case terminated = 143
 
@@ -38,7 +39,8 @@ enum ExitCode: Int32, Hashable, CaseIterable {
     static let explanation = """
         Exit codes: 0 done; 1 refused, such as NOT_FOUND; 64 usage; 65 bad input data; 66 no input
         file; 69 no connection, or lost; 70 internal; 73 exists already; 74 cannot read or write;
-        75 try again later, or no answer in time; 77 permission; 130 Ctrl-C; 143 SIGTERM.
+        75 try again later, or no answer in time; 77 permission; 78 bad
+        configuration; 130 Ctrl-C; 143 SIGTERM.
         """
 }
 

@@ -91,20 +91,35 @@ struct LineReader {
 
     /// A whole file, or standard input for nil; at most `bytesMax` bytes.
     static func all(of path: String?, bytesMax: Int) throws(CommandFailure) -> [UInt8] {
-        var descriptor = STDIN_FILENO
-        if let path {
-            descriptor = open(path, O_RDONLY | O_CLOEXEC)
-            guard descriptor >= 0 else {
-                throw CommandFailure(.noInput, "cannot read '\(path)': \(OS.text(errno))")
-            }
+        guard let path else {
+            return try Self.all(of: STDIN_FILENO, bytesMax: bytesMax, what: "the payload")
         }
-        defer { if path != nil { close(descriptor) } }
+        let descriptor = try Self.open(path)
+        defer { close(descriptor) }
+        return try Self.all(of: descriptor, bytesMax: bytesMax, what: "the payload")
+    }
+
+    static func open(_ path: String) throws(CommandFailure) -> Int32 {
+        #if canImport(Darwin)
+            let descriptor = Darwin.open(path, O_RDONLY | O_CLOEXEC)
+        #else
+            let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        #endif
+        guard descriptor >= 0 else {
+            throw CommandFailure(.noInput, "cannot read '\(path)': \(OS.text(errno))")
+        }
+        return descriptor
+    }
+
+    static func all(
+        of descriptor: Int32, bytesMax: Int, what: String
+    ) throws(CommandFailure) -> [UInt8] {
         var bytes: [UInt8] = []
         while try Self.read(descriptor, into: &bytes) > 0 {
             guard bytes.count <= bytesMax else {
                 throw CommandFailure(
                     .data,
-                    "the payload is larger than \(bytesMax) bytes, the most that the server takes; "
+                    "\(what) is larger than \(bytesMax) bytes, the most that the server takes; "
                         + "publish a reference to it, or start the server with a larger "
                         + "--frame-bytes")
             }

@@ -74,7 +74,8 @@ enum Manual {
     }
 
     private static let environment = [
-        ("DORMOUSE_URL", "the server's address, when --server is not given"),
+        ("DORMOUSE_URL", "the server's address, when --server and --context are not given"),
+        ("DORMOUSE_CONTEXT", "the context, when none of these is given"),
         ("NO_COLOR", "when it is set, nothing is coloured"),
     ]
 

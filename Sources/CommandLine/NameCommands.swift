@@ -125,20 +125,19 @@ enum NameCommands {
     private static let forget = CommandDescription(
         name: "subscriptions forget", otherNames: ["forget"],
         summary: "remove a subscription and its position for good",
-        usage: ["subscriptions forget NAME --yes"], operands: 1...1, operandKinds: [.subscription],
-        options: [CommandOption("yes", "really"), .exchange],
+        usage: ["subscriptions forget NAME"], operands: 1...1, operandKinds: [.subscription],
+        options: [.yes, .exchange],
         examples: [
             "dormouse subscriptions forget old-report --yes",
-            "dormouse subscriptions forget test --exchange orders --yes",
+            "dormouse subscriptions forget test --exchange orders",
         ],
         notes: "The events stay. A consumer of this name is told STOPPED.",
         run: { invocation throws(CommandFailure) in
             let target = try Target(invocation)
-            guard invocation.has("yes") else {
-                throw .usage(
-                    "this removes '\(target.title)' and its position for good; if you mean it, "
-                        + "give --yes")
-            }
+            let info = try target.description("cannot forget")
+            try Confirmation.ask(
+                invocation,
+                "this removes '\(target.title)' and its position \(info.position) for good")
             let existed = try target.ask("cannot forget") { client throws(DormouseError) in
                 try client.forget(target.title, exchange: target.exchange)
             }

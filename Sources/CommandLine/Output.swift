@@ -75,9 +75,17 @@ final class Output {
         return poll(&watched, 1, 1000) > 0
     }
 
+    /// One line, and done.
+    static func say(_ line: String) throws(CommandFailure) -> ExitCode {
+        let output = Output()
+        try output.write(line)
+        try output.flush()
+        return .success
+    }
+
     /// A line on standard error, for people.
-    static func tell(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
+    static func tell(_ line: String, endsLine: Bool = true) {
+        let bytes = Array((endsLine ? line + "\n" : line).utf8)
         // Where a message about a message that cannot be written would go, nobody can say.
         _ = bytes.withUnsafeBytes { OS.write(STDERR_FILENO, $0) }
     }

@@ -75,20 +75,25 @@ enum Text {
         return best.name
     }
 
-    /// Letters to insert, remove or replace. Source: R. Wagner and M. Fischer, "The
-    /// string-to-string correction problem", 1974.
+    /// Letters to insert, remove or replace, and neighbours to swap. Source: R. Wagner and M. Fischer,
+    /// "The string-to-string correction problem", 1974, with swaps as in L. Boytsov, "Indexing methods
+    /// for approximate dictionary searching", 2011 (optimal string alignment).
     private static func distance(_ left: String, _ right: String) -> Int {
-        let right = Array(right.utf8)
-        var row = Array(0...right.count)
-        for (index, letter) in left.utf8.prefix(64).enumerated() {
-            var diagonal = row[0]
-            row[0] = index + 1
-            for column in right.indices {
-                let replaced = diagonal + (letter == right[column] ? 0 : 1)
-                diagonal = row[column + 1]
-                row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+        let (left, right) = (Array(left.utf8.prefix(64)), Array(right.utf8.prefix(128)))
+        var rows = [Array(0...right.count)]
+        for (index, letter) in left.enumerated() {
+            var row = [index + 1]
+            for (column, other) in right.enumerated() {
+                var best = min(
+                    rows[index][column] + (letter == other ? 0 : 1), rows[index][column + 1] + 1,
+                    row[column] + 1)
+                if index > 0, column > 0, letter == right[column - 1], left[index - 1] == other {
+                    best = min(best, rows[index - 1][column - 1] + 1)
+                }
+                row.append(best)
             }
+            rows.append(row)
         }
-        return row[right.count]
+        return rows[left.count][right.count]
     }
 }

@@ -142,3 +142,12 @@ private func posixPoll(
 ) -> Int32 {
     poll(descriptors, count, milliseconds)
 }
+
+extension BlockingClient {
+    /// Throws `badArgument` with what is wrong when `uri` is none. Nothing is connected.
+    public static func check(_ uri: String) throws(DormouseError) {
+        let handle = try Handle()
+        defer { handle.free() }
+        try handle.check(dormouse_set_uri(handle.pointer, uri))
+    }
+}

@@ -9,6 +9,7 @@ struct CompletionTests {
             switch kind {
             case .subscription: ["billing", "mail:eu", "mailer"]
             case .exchange: ["main", "\(invocation?.value("exchange") ?? "orders")"]
+            case .context: ["prod"]
             case .anything, .file, .words: []
             }
         }
@@ -35,6 +36,7 @@ struct CompletionTests {
         #expect(self.words("subscriptions", "stop", "mail") == ["mail:eu", "mailer"])
         #expect(self.words("stop", "b") == ["billing"])
         #expect(self.words("stop", "billing", "") == [])
+        #expect(self.words("--context", "") == ["prod"])
         #expect(self.words("state", "--exchange", "m") == ["main"])
         #expect(self.words("state", "--exchange=m") == ["--exchange=main"])
     }

@@ -87,6 +87,7 @@ struct TextTests {
         #expect(Text.nearest(to: "pubish", in: names) == "publish")
         #expect(Text.nearest(to: "subscripe", in: names) == "subscribe")
         #expect(Text.nearest(to: "pub", in: names) == "publish")
+        #expect(Text.nearest(to: "sotp", in: names) == "stop")
         #expect(Text.nearest(to: "xyzzy", in: names) == nil)
     }
 

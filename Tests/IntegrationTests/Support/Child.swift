@@ -98,11 +98,11 @@ final class Child {
     }
 
     /// Ours, without what could configure the programs under test.
-    private static let environment = ProcessInfo.processInfo.environment.filter { name, _ in
+    static let environment = ProcessInfo.processInfo.environment.filter { name, _ in
         !name.hasPrefix("DORMOUSE_") && !name.hasPrefix("PG") && name != "LC_ALL"
     }.merging(["LC_ALL": "C"]) { $1 }
 
-    private static func withPointers<Result>(
+    static func withPointers<Result>(
         _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
     ) -> Result {
         let pointers = strings.map { strdup($0) }

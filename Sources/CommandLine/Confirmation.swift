@@ -1,0 +1,31 @@
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// Asks before something is removed for good.
+enum Confirmation {
+    /// Returns when `--yes` is given or somebody at a terminal says yes. Throws `usage` otherwise.
+    static func ask(_ invocation: Invocation, _ what: String) throws(CommandFailure) {
+        if invocation.has("yes") { return }
+        guard isatty(STDIN_FILENO) == 1, Output.isTelling else {
+            throw .usage("\(what); if you mean it, give --yes")
+        }
+        Output.tell("\(what). Really? Type yes: ", endsLine: false)
+        var reader = LineReader(descriptor: STDIN_FILENO)
+        while true {
+            if let line = reader.next() {
+                if String(decoding: line, as: UTF8.self) == "yes" { return }
+                break
+            }
+            if reader.isAtEnd { break }
+            try reader.fill()
+        }
+        throw CommandFailure(.failure, "nothing was done")
+    }
+}
+
+extension CommandOption {
+    static let yes = CommandOption("yes", "do not ask")
+}
