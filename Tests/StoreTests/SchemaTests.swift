@@ -90,6 +90,41 @@ import Testing
         await again.close()
     }
 
+    @Test func whatShrinksIsStoredSmall() async throws {
+        let settings = try await TestCluster.database()
+        let store = try await TestCluster.store(settings)
+        let main = try #require(
+            try await store.state.takeExchanges(as: OwnerID(rawValue: 1)).first)
+        let orders = (0..<300).map { number in
+            let text = #"{"order": \#(number), "status": "paid", "currency": "EUR"}"#
+            return Event(key: Array("orders.paid".utf8), payload: Array(text.utf8))
+        }
+        var random = SystemRandomNumberGenerator()
+        let noise = (0..<300).map { _ in
+            Event(
+                key: [0x6E],
+                payload: (0..<100).map { _ in UInt8.random(in: 0...255, using: &random) })
+        }
+        let chunks = [try Conformance.chunk(1, orders), try Conformance.chunk(301, noise)]
+        #expect(await store.log.append(Conformance.append(main, after: 0, chunks)) == .committed)
+        let sizes = try PostgresConnection(settings).execute(
+            """
+            SELECT octet_length(data), pg_column_size(data) FROM dormouse.chunk ORDER BY position
+            """)
+        for (row, chunk) in chunks.enumerated() {
+            #expect(sizes.text(row, 0) == "\(chunk.bytesCount)")
+        }
+        let stored = (0..<2).map { Int(sizes.text($0, 1)) ?? 0 }
+        #expect(stored[0] > 0 && stored[0] < chunks[0].bytesCount / 3)
+        #expect(stored[1] <= chunks[1].bytesCount)
+        let page = try await store.log.read(main.id, after: .origin, bytesMax: 1 << 20)
+        #expect(page.chunks.map(\.block.bytes) == chunks.map(\.block.bytes))
+        let view = try PostgresConnection(settings).execute(
+            "SELECT payload_json->>'order' FROM dormouse.events WHERE position = 300")
+        #expect(view.text(0, 0) == "299")
+        await store.close()
+    }
+
     @Test func migrationsThatStartAtOnceRunOnce() async throws {
         let settings = try await TestCluster.database()
         try await withThrowingTaskGroup(of: Incarnation.self) { group in
