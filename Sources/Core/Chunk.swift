@@ -8,6 +8,8 @@ package struct Chunk: Sendable {
     package let block: ByteBlock
     /// Where each record starts in the block; a record ends where the next one starts.
     package let starts: [UInt32]
+    /// What the events cost in credit, all together: the block without tags and lengths.
+    package let cost: Int
     /// Which key each event has; nil when there are too many, or when nobody has looked: a chunk
     /// that was read from the log.
     package let keyIndex: KeyIndex?
@@ -40,7 +42,7 @@ package struct Chunk: Sendable {
     /// first + 1, ….
     init(
         first: Position, last: Position, firstAt: Timestamp, lastAt: Timestamp, block: ByteBlock,
-        starts: [UInt32], keyIndex: KeyIndex?
+        starts: [UInt32], cost: Int, keyIndex: KeyIndex?
     ) {
         self.first = first
         self.last = last
@@ -48,13 +50,16 @@ package struct Chunk: Sendable {
         self.lastAt = lastAt
         self.block = block
         self.starts = starts
+        self.cost = cost
         self.keyIndex = keyIndex
     }
 
     /// Reads a stored chunk: checks that it holds exactly `count` records that carry the positions
     /// from `first` on. A failure means that the table was changed by somebody else.
     package init(first: Position, count: Int, block: ByteBlock) throws(Failure) {
-        guard let starts = block.withUnsafeBytes({ Self.scan($0, first: first, count: count) }),
+        guard
+            let (starts, cost) = block.withUnsafeBytes({ Self.scan($0, first: first, count: count) }
+            ),
             let last = first.previous.advanced(by: count)
         else {
             throw Failure(
@@ -66,7 +71,7 @@ package struct Chunk: Sendable {
             first: first, last: last,
             firstAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[0])) },
             lastAt: block.withUnsafeBytes { Self.time($0, recordAt: Int(starts[count - 1])) },
-            block: block, starts: starts, keyIndex: nil)
+            block: block, starts: starts, cost: cost, keyIndex: nil)
     }
 
     /// The record at `index`, tag and length included.
@@ -120,10 +125,10 @@ package struct Chunk: Sendable {
                 littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
     }
 
-    /// Starts of the records, or nil when the bytes are not `count` records with the right
+    /// Starts of the records and bytes of their messages, or nil when the bytes are not `count` records with the right
     /// positions and a key each.
     private static func scan(_ bytes: UnsafeRawBufferPointer, first: Position, count: Int)
-        -> [UInt32]?
+        -> (starts: [UInt32], cost: Int)?
     {
         guard first > .origin, count > 0, count <= bytes.count / 20,
             bytes.count < Int(UInt32.max)
@@ -133,6 +138,7 @@ package struct Chunk: Sendable {
         var starts: [UInt32] = []
         starts.reserveCapacity(count)
         var offset = 0
+        var cost = 0
         var expected = first.rawValue
         while offset < bytes.count {
             starts.append(UInt32(offset))
@@ -143,9 +149,10 @@ package struct Chunk: Sendable {
                 Self.isHead(bytes, at: offset, length: length, position: expected)
             else { return nil }
             offset += length
+            cost += length
             expected &+= 1
         }
-        return starts.count == count ? starts : nil
+        return starts.count == count ? (starts, cost) : nil
     }
 
     private static func isHead(

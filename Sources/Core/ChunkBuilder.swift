@@ -66,7 +66,7 @@ package struct ChunkBuilder {
         self.chunks.append(
             Chunk(
                 first: self.first, last: writer.next.previous, firstAt: oldest.time,
-                lastAt: newest.time, block: block, starts: writer.starts,
+                lastAt: newest.time, block: block, starts: writer.starts, cost: writer.cost,
                 keyIndex: writer.keys.index))
         self.first = writer.next
         self.pieces.removeAll(keepingCapacity: true)
@@ -80,6 +80,8 @@ private struct ChunkWriter {
     private(set) var next: Position
     private(set) var starts: [UInt32] = []
     private(set) var keys = DistinctKeys()
+    /// Bytes of the messages, without the records' tags and lengths.
+    private(set) var cost = 0
     private var offset = 0
 
     init(first: Position, count: Int) {
@@ -99,6 +101,7 @@ private struct ChunkWriter {
                 let start = offset + Int(start - starts[starts.startIndex])
                 self.starts.append(UInt32(start))
                 let message = Varint.end(UnsafeRawBufferPointer(target), from: start + 1)
+                self.cost -= message - start
                 target.storeBytes(
                     of: self.next.rawValue.littleEndian,
                     toByteOffset: message + EventRecord.positionOffset, as: UInt64.self)
@@ -108,6 +111,7 @@ private struct ChunkWriter {
                     EventRecord.key(UnsafeRawBufferPointer(target), ofMessageAt: message))
                 self.next = self.next.next
             }
+            self.cost += bytes.count
             self.offset += bytes.count
         }
     }

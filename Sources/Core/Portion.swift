@@ -57,7 +57,8 @@ package struct Portion: Hashable, Sendable {
             self.ranges = [from..<to]
             self.events = range.count
             self.bytes = to - from
-            self.cost = self.bytes - chunk.prefixBytes(range)
+            self.cost =
+                range.count == chunk.count ? chunk.cost : self.bytes - chunk.prefixBytes(range)
             return
         }
         for index in range {

@@ -12,7 +12,7 @@ package struct TailBuffer {
     /// at once.
     private static let evicted = Chunk(
         first: .origin, last: .origin, firstAt: .zero, lastAt: .zero,
-        block: ByteBlock(count: 0) { _ in }, starts: [], keyIndex: nil)
+        block: ByteBlock(count: 0) { _ in }, starts: [], cost: 0, keyIndex: nil)
 
     package init() {}
 

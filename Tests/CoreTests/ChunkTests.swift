@@ -33,6 +33,25 @@ import Testing
         #expect(chunk.recordRange(2).upperBound == chunk.bytesCount)
     }
 
+    @Test(arguments: [0, 90, 100, 200, 16_350, 16_400])
+    func theCostIsThatOfAllMessages(payloadBytes: Int) throws {
+        let payload = [UInt8](repeating: 1, count: payloadBytes)
+        var builder = ChunkBuilder(after: .origin, chunkBytesMax: 100_000)
+        for count in [3, 1, 40] {
+            let events = (0..<count).map { _ in Event(key: bytes("a"), payload: payload) }
+            builder.append(try encoded(events), skipping: 0, at: .zero)
+        }
+        for made in builder.finish() {
+            let read = try Chunk(first: made.first, count: made.count, block: made.block)
+            let cost = (0..<made.count).reduce(0) { $0 + made.messageBytes($1) }
+            #expect(made.cost == cost && read.cost == cost)
+            let portion = Portion(
+                of: made, after: made.first.previous, upto: made.last, matches: .all,
+                allowance: .init(events: 1_000, cost: 1 << 20, frameBytes: 1 << 20))
+            #expect(portion.cost == cost && portion.bytes == made.bytesCount)
+        }
+    }
+
     @Test func theIndexAfterAPosition() throws {
         let chunk = try chunk(Self.events, first: 41)
         let indices = [39, 40, 41, 42, 43, 44].map { chunk.index(after: Position($0)) }
