@@ -11,7 +11,7 @@ enum CommandTable {
             commands: [SubscriptionsCommand.description] + NameCommands.all),
         CommandSection(
             title: "Server",
-            commands: ExchangesCommand.all + [
+            commands: ExchangesCommand.all + ListCommands.all + [
                 StateCommand.description, ServerCommand.description,
             ]),
         CommandSection(

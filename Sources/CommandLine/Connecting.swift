@@ -57,6 +57,55 @@ struct Connection {
     }
 }
 
+extension Connection {
+    /// Calls `body`; a failure becomes the command's, with the nearest name that there is when what
+    /// it was about is not there. `name` is a subscription's.
+    @discardableResult
+    func ask<Value>(
+        _ doing: String, name: String? = nil,
+        _ body: (BlockingClient) throws(DormouseError) -> Value
+    ) throws(CommandFailure) -> Value {
+        do throws(CommandFailure) {
+            return try asking(doing) { () throws(DormouseError) in try body(self.client) }
+        } catch {
+            throw self.advised(error, name: name)
+        }
+    }
+
+    func advised(_ failure: CommandFailure, name: String? = nil) -> CommandFailure {
+        guard failure.code == .notFound, let nearest = self.nearest(to: name) else {
+            return failure
+        }
+        var failure = failure
+        failure.message += "; did you mean '\(nearest)'?"
+        return failure
+    }
+
+    private func nearest(to name: String?) -> String? {
+        do throws(DormouseError) {
+            let exchange = self.exchange ?? "main"
+            let exchanges = try self.client.exchanges().map(\.name)
+            guard exchanges.contains(exchange) else {
+                return Text.nearest(to: exchange, in: exchanges)
+            }
+            guard let name else { return nil }
+            let names = try self.client.subscribers(exchange: exchange).map(\.name)
+            return names.contains(name) ? nil : Text.nearest(to: name, in: names)
+        } catch {
+            // Advice is worth no second failure.
+            return nil
+        }
+    }
+
+    /// The one that was named, or all.
+    func exchanges() throws(CommandFailure) -> [String] {
+        if let exchange = self.exchange { return [exchange] }
+        return try self.ask("cannot list exchanges") { client throws(DormouseError) in
+            try client.exchanges().map(\.name)
+        }
+    }
+}
+
 /// What `--server` and DORMOUSE_URL say.
 struct ServerAddress: Hashable {
     static let standard = "dormouse://127.0.0.1:3673"

@@ -2,17 +2,36 @@ import DormouseClient
 
 /// An event as one line, for people and for programs.
 enum EventText {
+    enum Format {
+        case json
+        /// For people, with times of the user's zone or in UTC.
+        case line(isUTC: Bool)
+
+        /// In a pipe the same everywhere.
+        init(_ invocation: Invocation, _ output: Output) {
+            self =
+                invocation.has("json") ? .json : .line(isUTC: Show(invocation, output).isUTC)
+        }
+    }
+
     /// With its end.
-    static func append(_ event: LentEvent, isJSON: Bool, to text: inout [UInt8]) {
-        if isJSON { Self.appendJSON(event, to: &text) } else { Self.appendLine(event, to: &text) }
+    static func append(_ event: LentEvent, as format: Format, to text: inout [UInt8]) {
+        switch format {
+        case .json: Self.appendJSON(event, to: &text)
+        case .line(let isUTC): Self.appendLine(event, isUTC: isUTC, to: &text)
+        }
         text.append(UInt8(ascii: "\n"))
     }
 
     /// Position, time, key and payload.
-    static func appendLine(_ event: LentEvent, to line: inout [UInt8]) {
+    static func appendLine(_ event: LentEvent, isUTC: Bool, to line: inout [UInt8]) {
         TimeText.append(event.position, to: &line)
         line += Self.gap
-        TimeText.append(rfc3339: event.publishedAt, digits: 3, to: &line)
+        if isUTC {
+            TimeText.append(rfc3339: event.publishedAt, digits: 3, to: &line)
+        } else {
+            line += Array(TimeText.local(event.publishedAt, digits: 3).utf8)
+        }
         line += Self.gap
         Text.appendPrintable(event.key, to: &line)
         line += Self.gap

@@ -11,6 +11,7 @@ enum FetchCommand {
         options: Filters.options + [
             .exchange, CommandOption("after", "POSITION", "begin after this one; default 0"),
             CommandOption("count", "N", "at most N events; default \(Self.countDefault)"), .json,
+            .utc,
         ],
         examples: [
             "dormouse fetch --after 100 --count 10",
@@ -25,15 +26,15 @@ enum FetchCommand {
         let filter = try Filters.filter(invocation)
         let connection = try Connection(invocation)
         let output = Output()
-        let isJSON = invocation.has("json")
+        let format = EventText.Format(invocation, output)
         while remaining > 0 {
             var lines: [UInt8] = []
             let count = UInt32(min(remaining, Self.pageEvents))
-            let page = try asking("cannot fetch") { () throws(DormouseError) in
-                try connection.client.fetch(
+            let page = try connection.ask("cannot fetch") { client throws(DormouseError) in
+                try client.fetch(
                     filter, after: after, exchange: connection.exchange, events: count
                 ) { event in
-                    EventText.append(event, isJSON: isJSON, to: &lines)
+                    EventText.append(event, as: format, to: &lines)
                     remaining -= 1
                     return remaining > 0
                 }

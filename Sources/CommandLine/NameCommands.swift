@@ -3,13 +3,15 @@ import DormouseClient
 
 /// Commands about one subscription: stop, seek, pause, resume, forget.
 enum NameCommands {
-    static let all = [Self.stop, Self.seek, Self.pause, Self.resume, Self.forget]
+    static let all = [
+        ShowCommand.description, Self.stop, Self.seek, Self.pause, Self.resume, Self.forget,
+    ]
 
     private static let stop = CommandDescription(
         name: "subscriptions stop", otherNames: ["stop"],
         summary: "put a subscription to sleep, whoever consumes it",
         usage: ["subscriptions stop NAME"], operands: 1...1, operandKinds: [.subscription],
-        options: [.exchange],
+        options: [.exchange, .json],
         examples: [
             "dormouse subscriptions stop billing",
             "dormouse subscriptions stop billing --exchange orders",
@@ -22,7 +24,8 @@ enum NameCommands {
             }
             return try target.say(
                 (reply.wasAwake ? "stopped '\(target.title)'" : "'\(target.title)' slept already")
-                    + " at position \(reply.position)")
+                    + " at position \(reply.position)",
+                [("was_awake", "\(reply.wasAwake)"), ("position", "\(reply.position)")])
         })
 
     private static let seek = CommandDescription(
@@ -33,7 +36,7 @@ enum NameCommands {
         options: [
             CommandOption(
                 "to", "START", of: Filters.starts, "first, next, last, a position or @TIME"),
-            .exchange,
+            .exchange, .json,
         ],
         examples: [
             "dormouse subscriptions seek billing --to first",
@@ -55,7 +58,8 @@ enum NameCommands {
                 try client.seek(target.title, to: start, exchange: target.exchange)
             }
             return try target.say(
-                "moved '\(target.title)' from position \(previous) to \(position)")
+                "moved '\(target.title)' from position \(previous) to \(position)",
+                [("previous", "\(previous)"), ("position", "\(position)")])
         })
 
     private static let pause = CommandDescription(
@@ -66,7 +70,7 @@ enum NameCommands {
         options: [
             CommandOption("for", "DURATION", "such as 1h; default: until it is resumed"),
             CommandOption("until", "TIME", "such as 2026-03-01T12:00:00Z"),
-            CommandOption("reason", "TEXT", "shown in listings"), .exchange,
+            CommandOption("reason", "TEXT", "shown in listings"), .exchange, .json,
         ],
         examples: [
             "dormouse subscriptions pause billing --for 1h --reason 'database upgrade'",
@@ -102,14 +106,21 @@ enum NameCommands {
         let end =
             until == Self.untilResumed
             ? "until it is resumed" : "until \(TimeText.rfc3339(until, digits: 0))"
-        return try target.say("paused '\(target.title)' \(end)")
+        return try target.say(
+            "paused '\(target.title)' \(end)",
+            [
+                (
+                    "until",
+                    until == Self.untilResumed ? "null" : "\"\(TimeText.rfc3339(until))\""
+                )
+            ])
     }
 
     private static let resume = CommandDescription(
         name: "subscriptions resume", otherNames: ["resume"],
         summary: "end a pause",
         usage: ["subscriptions resume NAME"], operands: 1...1, operandKinds: [.subscription],
-        options: [.exchange],
+        options: [.exchange, .json],
         examples: [
             "dormouse subscriptions resume billing",
             "dormouse subscriptions resume billing --exchange orders",
@@ -126,7 +137,7 @@ enum NameCommands {
         name: "subscriptions forget", otherNames: ["forget"],
         summary: "remove a subscription and its position for good",
         usage: ["subscriptions forget NAME"], operands: 1...1, operandKinds: [.subscription],
-        options: [.yes, .exchange],
+        options: [.yes, .exchange, .json],
         examples: [
             "dormouse subscriptions forget old-report --yes",
             "dormouse subscriptions forget test --exchange orders",
@@ -147,15 +158,17 @@ enum NameCommands {
 }
 
 /// A connection and the name that a command is about.
-private struct Target {
+struct Target {
     let connection: Connection
     let title: String
+    private let isJSON: Bool
 
     init(_ invocation: Invocation) throws(CommandFailure) {
         let operand = invocation.operands.first ?? ""
         self.title = try attempt { () throws(Failure) in
             try Name(operand, what: "subscriber's name").text
         }
+        self.isJSON = invocation.has("json")
         self.connection = try Connection(invocation)
     }
 
@@ -166,9 +179,7 @@ private struct Target {
     func ask<Value>(
         _ doing: String, _ body: (BlockingClient) throws(DormouseError) -> Value
     ) throws(CommandFailure) -> Value {
-        try asking("\(doing) '\(self.title)'") { () throws(DormouseError) in
-            try body(self.connection.client)
-        }
+        try self.connection.ask("\(doing) '\(self.title)'", name: self.title, body)
     }
 
     /// What the server says of it; throws `notFound` when there is none.
@@ -183,17 +194,19 @@ private struct Target {
     }
 
     func unknown(_ doing: String) -> CommandFailure {
-        CommandFailure(
-            Failure(
-                .notFound, "there is no such subscription; 'dormouse subscriptions list' shows them"
-            ),
-            doing: "\(doing) '\(self.title)'")
+        let failure = Failure(
+            .notFound, "there is no such subscription; 'dormouse subscriptions list' shows them")
+        return self.connection.advised(
+            CommandFailure(failure, doing: "\(doing) '\(self.title)'"), name: self.title)
     }
 
-    func say(_ line: String) throws(CommandFailure) -> ExitCode {
-        let output = Output()
-        try output.write(line)
-        try output.flush()
-        return .success
+    /// What was done, or the same as JSON.
+    func say(
+        _ line: String, _ fields: [(name: String, json: String)] = []
+    ) throws(CommandFailure) -> ExitCode {
+        guard self.isJSON else { return try Output.say(line) }
+        let all = [("name", JSONText.quoted(self.title))] + fields
+        return try Output.say(
+            "{" + all.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}")
     }
 }

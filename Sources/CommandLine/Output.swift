@@ -31,6 +31,10 @@ final class Output {
         if self.bytes.count >= Self.blockBytes { try self.flush() }
     }
 
+    func write(_ table: Table, _ show: Show) throws(CommandFailure) {
+        for line in table.lines(show) { try self.write(line) }
+    }
+
     /// Several lines with their ends.
     func write(lines: [UInt8]) throws(CommandFailure) {
         self.bytes += lines

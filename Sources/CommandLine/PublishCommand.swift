@@ -66,15 +66,16 @@ enum PublishCommand {
                     : Self.summary(publisher.outcome))
             try output.flush()
         }
-        if let failure { throw failure }
+        if let failure { throw connection.advised(failure) }
         return .success
     }
 
     private static func nextSequence(
         of producer: String, _ connection: Connection
     ) throws(CommandFailure) -> UInt64 {
-        let last = try asking("cannot ask for the sequence") { () throws(DormouseError) in
-            try connection.client.producer(producer, exchange: connection.exchange).sequence
+        let last = try connection.ask("cannot ask for the sequence") {
+            client throws(DormouseError) in
+            try client.producer(producer, exchange: connection.exchange).sequence
         }
         guard last < UInt64(Int64.max) else {
             throw CommandFailure(.data, "the producer has used its last sequence")

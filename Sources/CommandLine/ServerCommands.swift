@@ -20,7 +20,7 @@ enum ExchangesCommand {
             } else if invocation.has("json") {
                 for exchange in exchanges { try output.write(Self.json(exchange)) }
             } else {
-                for line in Self.table(exchanges).lines { try output.write(line) }
+                try output.write(Self.table(exchanges), Show(invocation, output))
             }
             try output.flush()
             return .success
@@ -52,12 +52,13 @@ enum ExchangesCommand {
     private static func table(_ exchanges: [ExchangeInfo]) -> Table {
         var table = Table([
             ("NAME", .left), ("FIRST", .right), ("HEAD", .right), ("RECEIVERS", .right),
-            ("SUBSCRIBERS", .right),
+            ("SUBSCRIBERS", .right), ("SIZE", .right),
         ])
         for exchange in exchanges {
             table.add([
                 Text.printable(exchange.name), String(exchange.first), String(exchange.head),
                 String(exchange.receivers), String(exchange.subscribers),
+                Text.size(exchange.bytes),
             ])
         }
         return table
@@ -65,7 +66,7 @@ enum ExchangesCommand {
 
     private static func json(_ exchange: ExchangeInfo) -> String {
         "{\"name\":\(JSONText.quoted(exchange.name)),\"first\":\(exchange.first),"
-            + "\"head\":\(exchange.head),\"epoch\":\(exchange.epoch),"
+            + "\"head\":\(exchange.head),\"bytes\":\(exchange.bytes),\"epoch\":\(exchange.epoch),"
             + "\"receivers\":\(exchange.receivers),\"subscribers\":\(exchange.subscribers)}"
     }
 }
@@ -74,7 +75,7 @@ enum ExchangesCommand {
 enum ServerCommand {
     static let description = CommandDescription(
         name: "server", summary: "show the server: version, uptime, connections, store",
-        usage: ["server [--json]"], operands: 0...0, options: [.json],
+        usage: ["server [--json]"], operands: 0...0, options: [.json, .utc],
         examples: ["dormouse server", "dormouse server --json | jq .store_available"],
         notes: "Ends with 69 when the server cannot reach its Postgres.", run: Self.run)
 
@@ -84,20 +85,22 @@ enum ServerCommand {
             try client.server()
         }
         let output = Output()
-        for line in invocation.has("json") ? [Self.json(server)] : Self.lines(server) {
+        for line in invocation.has("json")
+            ? [Self.json(server)] : Self.lines(server, Show(invocation, output))
+        {
             try output.write(line)
         }
         try output.flush()
         return server.isStoreAvailable ? .success : .unavailable
     }
 
-    private static func lines(_ server: ServerInfo) -> [String] {
+    private static func lines(_ server: ServerInfo, _ show: Show) -> [String] {
         let store =
             server.isStoreAvailable
             ? "available" : "not available: " + Text.printable(server.storeReason)
         return [
             "server       " + Text.printable(server.server),
-            "started      " + TimeText.rfc3339(server.startedAt, digits: 0),
+            "started      " + show.since(server.startedAt),
             "incarnation  " + Self.hexadecimal(server.incarnation),
             "store        " + store,
             "connections  " + Text.grouped(UInt64(server.connections)),

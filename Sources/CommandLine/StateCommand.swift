@@ -5,7 +5,10 @@ enum StateCommand {
     static let description = CommandDescription(
         name: "state", summary: "print the whole state: receivers and their consumers' positions",
         usage: ["state [--exchange NAME]"], operands: 0...0,
-        options: [CommandOption("exchange", "NAME", of: .exchange, "only this one; default all")],
+        options: [
+            CommandOption("exchange", "NAME", of: .exchange, "only this one; default all"),
+            CommandOption("json", "the same: the state is JSON"),
+        ],
         examples: [
             "dormouse state", "dormouse state | jq '.[].consumers'",
         ],
@@ -13,15 +16,9 @@ enum StateCommand {
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let connection = try Connection(invocation)
-        let client = connection.client
-        let state = try asking("cannot list the state") { () throws(DormouseError) in
+        let exchanges = try connection.exchanges()
+        let state = try connection.ask("cannot list the state") { client throws(DormouseError) in
             var state = StateText()
-            var exchanges: [String] = []
-            if let one = connection.exchange {
-                exchanges = [one]
-            } else {
-                exchanges = try client.exchanges().map(\.name)
-            }
             for exchange in exchanges {
                 for receiver in try client.receivers(exchange: exchange) {
                     state.add(receiver.filter, exchange: exchange)

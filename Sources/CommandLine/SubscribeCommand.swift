@@ -16,7 +16,7 @@ enum SubscribeCommand {
             CommandOption("replace-config", "give an existing name these patterns and headers"),
             CommandOption("count", "N", "leave after N events"),
             CommandOption("ephemeral", "no NAME: forgotten at the end"),
-            CommandOption("json", "one JSON object for each line"),
+            CommandOption("json", "one JSON object for each line"), .utc,
         ],
         examples: [
             "dormouse subscribe billing --pattern 'orders.*.paid' --from first --count 10",
@@ -56,7 +56,11 @@ enum SubscribeCommand {
         options.exchange = connection.exchange
         let title = isEphemeral ? "without a name" : "'\(name)'"
         let subscriber = try Subscriber(
-            title: title, count: count, isJSON: invocation.has("json"), client: connection.client)
-        return try subscriber.run(options)
+            title: title, count: count, invocation, client: connection.client)
+        do throws(CommandFailure) {
+            return try subscriber.run(options)
+        } catch {
+            throw connection.advised(error)
+        }
     }
 }

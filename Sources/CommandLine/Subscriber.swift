@@ -8,7 +8,7 @@ final class Subscriber {
 
     private let client: BlockingClient
     private let title: String
-    private let isJSON: Bool
+    private let format: EventText.Format
     private let interrupts: Interrupts
     private let output = Output()
     /// Events still to be printed; nil: no end.
@@ -20,11 +20,11 @@ final class Subscriber {
     private var isLossTold = false
 
     init(
-        title: String, count: UInt64?, isJSON: Bool, client: BlockingClient
+        title: String, count: UInt64?, _ invocation: Invocation, client: BlockingClient
     ) throws(CommandFailure) {
         self.title = title
         self.remaining = count
-        self.isJSON = isJSON
+        self.format = EventText.Format(invocation, self.output)
         self.client = client
         self.interrupts = try Interrupts()
     }
@@ -106,7 +106,7 @@ final class Subscriber {
         let count = Int(clamping: min(UInt64(batch.count), self.remaining ?? .max))
         self.output.gather { text in
             for index in 0..<count {
-                EventText.append(batch[index], isJSON: self.isJSON, to: &text)
+                EventText.append(batch[index], as: self.format, to: &text)
             }
         }
         if let exit = try self.flush() { return exit }

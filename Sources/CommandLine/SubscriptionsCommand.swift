@@ -22,8 +22,9 @@ enum SubscriptionsCommand {
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let connection = try Connection(invocation)
-        let subscriptions = try asking("cannot list subscriptions") { () throws(DormouseError) in
-            try connection.client.subscribers(
+        let subscriptions = try connection.ask("cannot list subscriptions") {
+            client throws(DormouseError) in
+            try client.subscribers(
                 prefix: invocation.value("prefix") ?? "", exchange: connection.exchange)
         }
         let output = Output()
@@ -36,9 +37,13 @@ enum SubscriptionsCommand {
                 ("NAME", .left), ("STATE", .left), ("POSITION", .right), ("HEAD", .right),
                 ("LAG", .right), ("SINCE", .left), ("REASON/PEER", .left),
             ])
-            let now = output.isTerminal ? OS.now : nil
-            for subscription in subscriptions { table.add(Self.row(subscription, now: now)) }
-            for line in table.lines { try output.write(line) }
+            let show = Show(invocation, output)
+            for subscription in subscriptions {
+                table.add(
+                    Self.row(subscription, now: show.isTerminal ? show.now : nil),
+                    colours: Self.colour(subscription.state).map { [1: $0] } ?? [:])
+            }
+            try output.write(table, show)
         }
         try output.flush()
         return .success
@@ -47,9 +52,7 @@ enum SubscriptionsCommand {
     // MARK: Output
 
     static func row(_ subscription: SubscriberInfo, now: UInt64?) -> [String] {
-        let lag =
-            subscription.head > subscription.position
-            ? subscription.head - subscription.position : 0
+        let lag = Self.lag(subscription)
         let since =
             subscription.since == 0
             ? "-"
@@ -73,7 +76,20 @@ enum SubscriptionsCommand {
         }
     }
 
-    private static func json(_ subscription: SubscriberInfo) -> String {
+    static func lag(_ subscription: SubscriberInfo) -> UInt64 {
+        subscription.head > subscription.position
+            ? subscription.head - subscription.position : 0
+    }
+
+    static func colour(_ state: SubscriberInfo.State) -> Show.Colour? {
+        switch state {
+        case .live, .replaying: .green
+        case .sleeping: .faint
+        case .waitingForCredit, .paused: .yellow
+        }
+    }
+
+    static func json(_ subscription: SubscriberInfo) -> String {
         var fields = [
             "\"exchange\":" + JSONText.quoted(subscription.exchange),
             "\"name\":" + JSONText.quoted(subscription.name),

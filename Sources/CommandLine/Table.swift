@@ -1,33 +1,45 @@
-/// Columns with their titles, padded with spaces: the same on a terminal and in a pipe.
+/// Columns with their titles, padded with spaces: the same on a terminal and in a pipe, but for
+/// colours.
 struct Table {
     enum Alignment { case left, right }
 
     private let columns: [(title: String, alignment: Alignment)]
-    private var rows: [[String]] = []
+    private var rows: [(cells: [String], colours: [Int: Show.Colour])] = []
 
     init(_ columns: [(title: String, alignment: Alignment)]) {
         self.columns = columns
     }
 
-    mutating func add(_ row: [String]) {
-        self.rows.append(row)
+    mutating func add(_ row: [String], colours: [Int: Show.Colour] = [:]) {
+        self.rows.append((row, colours))
     }
 
+    var lines: [String] { self.lines(Show()) }
+
     /// One line each, title first, without spaces at the end.
-    var lines: [String] {
-        let all = [self.columns.map(\.title)] + self.rows
+    func lines(_ show: Show) -> [String] {
+        let titles = self.columns.map(\.title)
+        let bold = Dictionary(uniqueKeysWithValues: titles.indices.map { ($0, Show.Colour.bold) })
+        let all = [(cells: titles, colours: bold)] + self.rows
         let widths = self.columns.indices.map { column in
-            all.map { column < $0.count ? $0[column].unicodeScalars.count : 0 }.max() ?? 0
+            all.map { column < $0.cells.count ? $0.cells[column].unicodeScalars.count : 0 }.max()
+                ?? 0
         }
         return all.map { row in
             var line = ""
-            for (column, cell) in row.enumerated() where column < self.columns.count {
-                let padding = String(
-                    repeating: " ", count: widths[column] - cell.unicodeScalars.count)
-                if column > 0 { line += "  " }
-                line += self.columns[column].alignment == .right ? padding + cell : cell + padding
+            var padding = 0
+            for (column, cell) in row.cells.enumerated() where column < self.columns.count {
+                if column > 0 { padding += 2 }
+                let free = widths[column] - cell.unicodeScalars.count
+                let isRight = self.columns[column].alignment == .right
+                if isRight { padding += free }
+                if !cell.isEmpty {
+                    line += String(repeating: " ", count: padding)
+                    line += show.coloured(cell, row.colours[column])
+                    padding = 0
+                }
+                if !isRight { padding += free }
             }
-            while line.last == " " { line.removeLast() }
             return line
         }
     }

@@ -191,7 +191,7 @@ extension Engine {
     private var unknownSubscriber: Failure {
         Failure(
             .notFound,
-            "there is no subscriber of this name in this exchange; 'dormouse subscriptions' lists them"
+            "there is no subscriber of this name in this exchange; 'dormouse subscriptions list' shows them"
         )
     }
 

@@ -160,7 +160,7 @@ struct EventLineTests {
                 key: "a.b", payload: Array(payload.utf8), id: [], contentType: "", headers: [],
                 position: 12, publishedAt: 1_767_225_599_999_999)
             var line: [UInt8] = []
-            event.lend { EventText.append($0, isJSON: false, to: &line) }
+            event.lend { EventText.append($0, as: .line(isUTC: true), to: &line) }
             return String(decoding: line, as: UTF8.self)
         }
         #expect(line("x\ty") == "12  2025-12-31T23:59:59.999Z  a.b  x\\ty\n")

@@ -29,7 +29,7 @@ extension Integration {
             #expect(try self.bash("dormouse subs") == ["subscribe", "subscriptions"])
             #expect(
                 try self.bash("dormouse subscriptions ") == [
-                    "list", "stop", "seek", "pause", "resume", "forget",
+                    "list", "show", "stop", "seek", "pause", "resume", "forget",
                 ])
             #expect(try self.bash("dormouse subscriptions list --pre") == ["--prefix"])
             let stop = "dormouse subscriptions stop --exchange \(client.exchange)"

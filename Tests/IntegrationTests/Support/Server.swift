@@ -163,6 +163,14 @@ enum SharedServer {
         return client
     }
 
+    /// A connection and an exchange of this name, for tests that compare what is shown.
+    static func connect(exchange: String) throws -> TestClient {
+        let client = try TestClient(Self.server().address())
+        client.exchange = exchange
+        try client.createExchange(exchange)
+        return client
+    }
+
     /// Another connection that uses the same exchange.
     static func connect(like other: TestClient) throws -> TestClient {
         let client = try TestClient(Self.server().address())

@@ -1,0 +1,53 @@
+import Foundation
+import PlainClient
+
+/// What one sees when one types commands: each command with its output, errors, and its exit code when
+/// it is not 0. Times, addresses and process numbers are made the same in every run.
+struct Session {
+    let environment: [String: String]
+    private(set) var text = ""
+
+    init(_ client: TestClient) {
+        self.environment = ["DORMOUSE_URL": "\(client.client.address)/\(client.exchange)"]
+    }
+
+    init(_ environment: [String: String]) {
+        self.environment = environment
+    }
+
+    /// Runs a command line, as a shell would.
+    mutating func run(_ line: String, input: String = "") throws {
+        let outcome = try Command.run(
+            ["/bin/bash", "-c", "set -o pipefail; PATH='\(Server.binaries)':$PATH; \(line)"],
+            input: input, environment: self.environment)
+        self.text += "$ \(line)\n" + Self.steady(outcome.output + outcome.errors)
+        if outcome.end != .exit(0) { self.text += "(\(outcome.end))\n" }
+    }
+
+    /// The text, without what differs from run to run.
+    static func steady(_ text: String) -> String {
+        text.replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) { match in
+            match.output.1 == nil ? "2026-03-01T12:00:00Z" : "2026-03-01T12:00:00.000Z"
+        }
+        .replacing(/127\.0\.0\.1:\d{5}/, with: "127.0.0.1:40000")
+    }
+}
+
+extension Session {
+    private static let folder = "\(Integration.ProgramTests.package)/Tests/Golden/sessions"
+
+    /// Whether the text is the one that was recorded, as a whole; with DORMOUSE_RECORD it is recorded
+    /// now, for somebody to read before it is committed.
+    func isRecorded(as name: String) throws -> Bool {
+        let path = "\(Self.folder)/\(name).txt"
+        if ProcessInfo.processInfo.environment["DORMOUSE_RECORD"] != nil {
+            try FileManager.default.createDirectory(
+                atPath: Self.folder, withIntermediateDirectories: true)
+            try Data(self.text.utf8).write(to: URL(fileURLWithPath: path))
+        }
+        let recorded = Folder.text(path)
+        guard recorded != self.text else { return true }
+        print("--- the session is now, unlike \(path):\n\(self.text)---")
+        return false
+    }
+}
