@@ -97,6 +97,78 @@ static void nothing_is_lost_in_a_network_that_breaks(void)
     dormouse_free(consumer);
 }
 
+/* Publishes the numbers from 0 on. */
+static void publish_numbers(const char *key, int count)
+{
+    dormouse *publisher = open_by_proxy("");
+    for (int i = 0; i < count; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        dormouse_event event = event_of(key, text);
+        CHECK_STATUS(publisher, dormouse_publish_async(publisher, &event, 1, 5000, NULL, NULL), DORMOUSE_OK);
+    }
+    CHECK_STATUS(publisher, dormouse_flush(publisher, 20000), DORMOUSE_OK);
+    dormouse_free(publisher);
+}
+
+/* Takes `count` numbers from the subscription while its connection is cut again and again: each once, in order. */
+static void take_numbers_through_cuts(dormouse *consumer, dormouse_subscription *subscription, int count)
+{
+    const dormouse_event *event;
+    for (int received = 0; received < count; received++) {
+        if (received % 400 == 200)
+            proxy_make(PROXY_CUT);
+        CHECK_STATUS(consumer, dormouse_next(subscription, &event, 20000), DORMOUSE_OK);
+        CHECK(number_of(event) == received);
+    }
+    CHECK_STATUS(consumer, dormouse_next(subscription, &event, 100), DORMOUSE_TIMEOUT);
+    CHECK(dormouse_connections(consumer) > 2);
+}
+
+/* The server knows nothing of it once its connection is gone; the library knows how far it got. */
+static void a_subscription_without_a_name_goes_on(void)
+{
+    enum { EVENTS = 2000 };
+    static const char *const pattern = "nameless.#";
+    publish_numbers("nameless.x", EVENTS);
+    dormouse *consumer = open_by_proxy("");
+    dormouse_subscribe_options options = {0};
+    options.struct_size = sizeof(options);
+    options.patterns = &pattern;
+    options.pattern_count = 1;
+    options.start = DORMOUSE_FIRST;
+    options.credit_events = 100;
+    dormouse_subscription *subscription;
+    CHECK_STATUS(consumer, dormouse_subscribe(consumer, &options, 20000, &subscription), DORMOUSE_OK);
+    take_numbers_through_cuts(consumer, subscription, EVENTS);
+    dormouse_free(consumer);
+}
+
+/* Only the first subscription moves the name; later connections go on where it was. */
+static void a_name_is_repositioned_once(void)
+{
+    enum { EVENTS = 2000 };
+    static const char *const pattern = "again.#";
+    publish_numbers("again.x", EVENTS);
+    dormouse_subscribe_options options = {0};
+    options.struct_size = sizeof(options);
+    options.name = "again";
+    options.patterns = &pattern;
+    options.pattern_count = 1;
+    options.start = DORMOUSE_FIRST;
+    options.reposition = true;
+    options.credit_events = 100;
+    for (int run = 0; run < 2; run++) {
+        dormouse *consumer = open_by_proxy("");
+        dormouse_subscription *subscription;
+        CHECK_STATUS(consumer, dormouse_subscribe(consumer, &options, 20000, &subscription), DORMOUSE_OK);
+        take_numbers_through_cuts(consumer, subscription, EVENTS);
+        CHECK_STATUS(consumer, dormouse_acknowledge(subscription, dormouse_position(subscription)), DORMOUSE_OK);
+        CHECK_STATUS(consumer, dormouse_close(consumer, 5000), DORMOUSE_OK);
+        dormouse_free(consumer);
+    }
+}
+
 /* Nobody says that the connection is gone: silence does. */
 static void a_half_open_connection_is_noticed_and_named(void)
 {
@@ -168,6 +240,8 @@ int main(void)
     server_start();
     proxy_start();
     TEST(nothing_is_lost_in_a_network_that_breaks);
+    TEST(a_subscription_without_a_name_goes_on);
+    TEST(a_name_is_repositioned_once);
     TEST(a_half_open_connection_is_noticed_and_named);
     TEST(a_publish_without_a_producer_fails_as_unknown);
     TEST(the_next_host_is_tried);

@@ -37,6 +37,10 @@ import Testing
         try self.check { try await Conformance.anAppendElsewhereIsAConflict($0) }
     }
 
+    @Test func aLargeAppendElsewhereIsAConflict() throws {
+        try self.check { try await Conformance.aLargeAppendElsewhereIsAConflict($0) }
+    }
+
     @Test func aSecondOwnerFencesTheFirst() throws {
         try self.check { try await Conformance.aSecondOwnerFencesTheFirst($0) }
     }

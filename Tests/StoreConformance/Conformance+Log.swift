@@ -24,6 +24,9 @@ extension Conformance {
 
     package static func anAppendElsewhereIsAConflict(_ make: MakeStore) async throws {
         try await Self.conflict(make, chunks: 1)
+    }
+
+    package static func aLargeAppendElsewhereIsAConflict(_ make: MakeStore) async throws {
         try await Self.conflict(make, chunks: 3)
     }
 

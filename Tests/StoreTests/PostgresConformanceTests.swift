@@ -12,6 +12,10 @@ import Testing
         try await Conformance.anAppendElsewhereIsAConflict(TestCluster.make)
     }
 
+    @Test func aLargeAppendElsewhereIsAConflict() async throws {
+        try await Conformance.aLargeAppendElsewhereIsAConflict(TestCluster.make)
+    }
+
     @Test func aSecondOwnerFencesTheFirst() async throws {
         try await Conformance.aSecondOwnerFencesTheFirst(TestCluster.make)
     }
