@@ -89,8 +89,12 @@ package struct Limits: Hashable, Sendable {
     /// is a word of a pattern compared with a key, some 20 ns: 5 ms.
     package var turnWorkMax = 250_000
 
-    /// How long saved positions may lag behind acknowledged ones.
+    /// How long saved positions may lag behind acknowledged ones, while there are few of them.
     package var saveMilliseconds = 100
+    /// Beyond this, positions of awake subscribers wait longer: 10,000 subscribers that acknowledge
+    /// all the time are saved once a second. 10,000 changed rows a second are a few percent of a
+    /// core in Postgres.
+    package var savesPerSecondMax = 10_000
     /// From SIGTERM to exit.
     package var drainMillisecondsMax = 20_000
     package var retryMillisecondsMin = 50
@@ -122,7 +126,8 @@ package struct Limits: Hashable, Sendable {
             ("--appends-in-flight", self.appendsInFlightMax),
             ("--chunk-bytes", self.chunkBytesMax), ("--append-bytes", self.appendBytesMax),
             ("--requests", self.requestsMax), ("--replay-readers", self.replayReaders),
-            ("--page-bytes", self.pageBytesMax), ("--retry-min-ms", self.retryMillisecondsMin),
+            ("--page-bytes", self.pageBytesMax), ("--saves", self.savesPerSecondMax),
+            ("--retry-min-ms", self.retryMillisecondsMin),
             ("--database-ms", self.databaseMilliseconds),
             ("--ownership-ms", self.ownershipMilliseconds),
         ]

@@ -144,7 +144,10 @@ extension Flag {
             "turn-work", \.turnWorkMax,
             "filtering and sending before others have their turn, in compared words", from: 1_000),
         limit("bookmark-ms", \.bookmarkMilliseconds, "time between bookmarks"),
-        limit("save-ms", \.saveMilliseconds, "how far saved positions may lag behind"),
+        limit("save-ms", \.saveMilliseconds, "time that changed positions are gathered"),
+        limit(
+            "saves", \.savesPerSecondMax,
+            "positions of awake subscribers saved in a second; more of them wait longer"),
         limit("drain-ms", \.drainMillisecondsMax, "time from SIGTERM to exit"),
         limit("retry-min-ms", \.retryMillisecondsMin, "first pause before asking the store again"),
         limit(

@@ -3,9 +3,13 @@ internal import Core
 internal import Diagnostics
 
 // State saves itself: confirmed positions are marked, and written a little later, the newest of
-// each subscriber.
+// each subscriber. When there are many, they wait longer; when to write which, `UnsavedPositions`
+// decides.
 
 extension Engine {
+    /// 10,000 positions are about 1 MiB of parameters and some tens of milliseconds.
+    private static let batchMax = 10_000
+
     func save(_ save: PositionSave, _ exchange: Exchange) {
         #if DEBUG
             let isPlanted = self.plantedBug == .positionBeyondSent
@@ -21,19 +25,29 @@ extension Engine {
         while await self.unsavedSignal.wait() {
             await self.sleep(milliseconds: self.limits.saveMilliseconds)
             var attempt = 0
-            while await !self.flushPositions(), !self.isFinished {
+            while await !self.write(self.takeDue()), !self.isFinished {
                 await self.backOff(attempt: attempt)
                 attempt += 1
             }
+            // Others are held back, or came meanwhile.
+            if !self.unsaved.isEmpty { self.unsavedSignal.signal() }
         }
     }
 
-    /// Writes what is unsaved now. false: some of it could not be written and waits again.
+    private func takeDue() -> [UnsavedPositions.Batch] {
+        self.unsaved.takeDue(
+            now: self.host.now, perSecond: self.limits.savesPerSecondMax, limit: Self.batchMax)
+    }
+
+    /// Writes everything that is unsaved now. false: some of it could not be written and waits again.
     @discardableResult
     func flushPositions() async -> Bool {
+        await self.write(self.unsaved.take(limit: Self.batchMax))
+    }
+
+    private func write(_ batches: [UnsavedPositions.Batch]) async -> Bool {
         var isComplete = true
-        // 10,000 positions are about 1 MiB of parameters and some tens of milliseconds.
-        for batch in self.unsaved.take(limit: 10_000) {
+        for batch in batches {
             guard let exchange = self.exchanges[batch.exchange], exchange.log.state != .lost else {
                 continue
             }

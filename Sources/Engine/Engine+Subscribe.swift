@@ -161,7 +161,10 @@ extension Engine {
             old.fail(replaced.stream, Failure(.takenOver, "a newer consumer of this name came"))
             self.closeIfFinished(old)
         }
-        if let save = action.save { self.save(save, exchange) }
+        if let save = action.save {
+            self.save(save, exchange)
+            self.unsaved.hasten(save.name, in: exchange.id)
+        }
         self.attach(subscriber, to: session, stream: consumer.stream)
         session.send(
             DeliveryHeader(after: action.after, upto: action.after, head: exchange.head), nil,
@@ -204,7 +207,9 @@ extension Engine {
             self.detach(subscriber, from: session, stream: consumer.stream)
         }
         subscriber.exchange.fellAsleep(subscriber)
-        if subscriber.name == nil {
+        if let name = subscriber.name {
+            self.unsaved.hasten(name, in: subscriber.exchange.id)
+        } else {
             self.removeIfUnused(subscriber.receiver, in: subscriber.exchange)
         }
     }

@@ -208,6 +208,74 @@ import Testing
         #expect(unsaved.take(limit: 10).flatMap(\.positions) == expected)
     }
 
+    private static func names(_ batches: [UnsavedPositions.Batch]) -> [String] {
+        batches.flatMap(\.positions).map(\.name.text)
+    }
+
+    @Test func fewPositionsAreAlwaysDue() throws {
+        var unsaved = UnsavedPositions()
+        for time in stride(from: 0, to: 1_000, by: 100) {
+            for index in 0..<10 {
+                unsaved.mark(try Self.save("s\(index)", UInt64(time) + 1), in: Self.exchange)
+            }
+            #expect(
+                Self.names(unsaved.takeDue(now: at(time), perSecond: 100, limit: 3)).count == 10)
+        }
+    }
+
+    @Test func manyPositionsAreSavedAtABoundedRate() throws {
+        var unsaved = UnsavedPositions()
+        var taken: [Int: Int] = [:]
+        for time in stride(from: 0, through: 4_000, by: 100) {
+            for index in 0..<150 {
+                unsaved.mark(try Self.save("s\(index)", UInt64(time) + 1), in: Self.exchange)
+            }
+            let count = Self.names(unsaved.takeDue(now: at(time), perSecond: 100, limit: 50)).count
+            if count > 0 { taken[time] = count }
+        }
+        #expect(taken == [0: 150, 1_500: 150, 3_000: 150])
+    }
+
+    @Test func whoFallsAsleepDoesNotWaitForTheOthers() throws {
+        var unsaved = UnsavedPositions()
+        for name in ["a", "b"] { unsaved.mark(try Self.save(name, 1), in: Self.exchange) }
+        #expect(Self.names(unsaved.takeDue(now: at(0), perSecond: 1, limit: 10)) == ["a", "b"])
+        for name in ["a", "b"] { unsaved.mark(try Self.save(name, 2), in: Self.exchange) }
+        unsaved.hasten(try name("b"), in: Self.exchange)
+        unsaved.hasten(try name("c"), in: Self.exchange)
+        // Awake again, and further; what is older changes nothing.
+        for position: UInt64 in [4, 3] {
+            unsaved.mark(try Self.save("b", position), in: Self.exchange)
+        }
+        let urgent = unsaved.takeDue(now: at(100), perSecond: 1, limit: 10)
+        #expect(urgent.flatMap(\.positions) == [try Self.save("b", 4)])
+        #expect(unsaved.takeDue(now: at(2_900), perSecond: 1, limit: 10).isEmpty)
+        #expect(!unsaved.isEmpty)
+        // Two at 0 s and one more: three seconds.
+        #expect(Self.names(unsaved.takeDue(now: at(3_000), perSecond: 1, limit: 10)) == ["a"])
+        #expect(unsaved.isEmpty)
+    }
+
+    @Test func whatCouldNotBeStoredIsDueAtOnce() throws {
+        var unsaved = UnsavedPositions()
+        unsaved.mark(try Self.save("a", 1), in: Self.exchange)
+        let batch = try #require(unsaved.takeDue(now: at(0), perSecond: 1, limit: 10).first)
+        unsaved.giveBack(batch)
+        #expect(Self.names(unsaved.takeDue(now: at(1), perSecond: 1, limit: 10)) == ["a"])
+    }
+
+    @Test func everythingIsTakenWhatIsUrgentIncluded() throws {
+        var unsaved = UnsavedPositions()
+        for name in ["c", "a", "b"] { unsaved.mark(try Self.save(name, 1), in: Self.exchange) }
+        unsaved.hasten(try name("b"), in: Self.exchange)
+        #expect(!unsaved.isEmpty)
+        #expect(Self.names(unsaved.take(limit: 10)) == ["a", "b", "c"])
+        unsaved.mark(try Self.save("a", 2), in: Self.exchange)
+        unsaved.hasten(try name("a"), in: Self.exchange)
+        unsaved.remove(try name("a"), in: Self.exchange)
+        #expect(unsaved.isEmpty)
+    }
+
     @Test func aRemovedSubscriberIsForgotten() throws {
         var unsaved = UnsavedPositions()
         unsaved.mark(try Self.save("a", 1), in: Self.exchange)

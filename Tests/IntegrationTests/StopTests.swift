@@ -33,6 +33,33 @@ extension Integration {
             }
         }
 
+        /// One position a second is so few that sixty hold up everybody for a minute: except those that
+        /// fall asleep, and a server that stops.
+        @Test func whoFallsAsleepIsStoredAtOnce() throws {
+            try withServer(["--saves", "1", "--save-ms", "2000"]) { server, database in
+                let client = try TestClient(server.address())
+                let streams = try (0..<60).map { try client.subscribe("name\($0)") }
+                try client.publish("a", "1", "2", "3")
+                let stored = { (position: Int) in
+                    try database.number(
+                        "SELECT count(*) FROM dormouse.subscriptions WHERE position = \(position)")
+                }
+                for stream in streams { _ = try client.events(3, on: stream) }
+                for stream in streams { _ = try client.acknowledge(1, on: stream) }
+                try eventually("all are stored") { try stored(1) == 60 }
+                for stream in streams { _ = try client.acknowledge(2, on: stream) }
+                _ = try client.stop("name7")
+                try eventually("the one that sleeps is stored") { try stored(2) == 1 }
+                #expect(try stored(1) == 59)
+                #expect(
+                    try database.number(
+                        "SELECT position FROM dormouse.subscriptions WHERE name = 'name7'") == 2)
+                client.close()
+                #expect(try server.stop() == .exit(0))
+                #expect(try stored(2) == 60)
+            }
+        }
+
         @Test func aPeerThatDoesNotCloseDoesNotKeepTheServer() throws {
             try withServer(["--drain-ms", "3000"]) { server, _ in
                 let silent = try RawConnection(server.address())

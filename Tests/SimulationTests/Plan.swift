@@ -90,6 +90,7 @@ struct Plan {
         limits.turnWorkMax = dice.pick([1, 50, 1_000, 250_000], or: 50)
         limits.bookmarkMilliseconds = dice.within(5...300)
         limits.saveMilliseconds = dice.within(1...100)
+        limits.savesPerSecondMax = dice.pick([1, 10, 100, 10_000], or: 10)
         limits.drainMillisecondsMax = dice.within(50...1_000)
         limits.retryMillisecondsMin = dice.within(1...20)
         limits.retryMillisecondsMax = dice.within(20...200)
