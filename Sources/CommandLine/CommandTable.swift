@@ -5,6 +5,7 @@ enum CommandTable {
             title: "Events",
             commands: [
                 PublishCommand.description, SubscribeCommand.description, FetchCommand.description,
+                ExportCommand.description, ImportCommand.description,
             ]),
         CommandSection(
             title: "Subscriptions",

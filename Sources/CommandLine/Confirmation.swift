@@ -15,7 +15,7 @@ enum Confirmation {
         Output.tell("\(what). Really? Type yes: ", endsLine: false)
         var reader = LineReader(descriptor: STDIN_FILENO)
         while true {
-            if let line = reader.next() {
+            if let line = try reader.next() {
                 if String(decoding: line, as: UTF8.self) == "yes" { return }
                 break
             }

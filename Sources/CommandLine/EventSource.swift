@@ -12,17 +12,37 @@ struct EventSource {
         case one(payload: String?)
         case lines
         case jsonLines
+        case messages
     }
 
     private let kind: Kind
     /// What the options say; a JSON line replaces parts of it.
     private let template: Event
+    private let input: Int32
 
     var hasLines: Bool {
         switch self.kind {
         case .one: false
-        case .lines, .jsonLines: true
+        case .lines, .jsonLines, .messages: true
         }
+    }
+
+    /// What a line of the input is called.
+    var unit: String {
+        switch self.kind {
+        case .messages: "event"
+        case .one, .lines, .jsonLines: "line"
+        }
+    }
+
+    init(importing format: FileFormat, from input: Int32) {
+        self.kind =
+            switch format {
+            case .ndjson: .jsonLines
+            case .protobuf: .messages
+            }
+        self.template = Event(key: [])
+        self.input = input
     }
 
     /// Throws `usage` for options that do not go together.
@@ -44,6 +64,7 @@ struct EventSource {
         }
         self.kind = try Self.kind(invocation)
         self.template = template
+        self.input = STDIN_FILENO
     }
 
     private static func kind(_ invocation: Invocation) throws(CommandFailure) -> Kind {
@@ -71,9 +92,11 @@ struct EventSource {
 
     /// Adds all events to the publisher.
     func forEach(
-        bytesMax: Int, with publisher: inout Publisher
+        bytesMax: Int, with publisher: inout Publisher, _ progress: inout Progress
     ) throws(CommandFailure) {
-        guard case .one(let operand) = self.kind else { return try self.addLines(to: &publisher) }
+        guard case .one(let operand) = self.kind else {
+            return try self.addLines(to: &publisher, &progress)
+        }
         var event = self.template
         switch operand {
         case nil: break
@@ -89,21 +112,25 @@ struct EventSource {
         try publisher.finish()
     }
 
-    private func addLines(to publisher: inout Publisher) throws(CommandFailure) {
-        var reader = LineReader(descriptor: STDIN_FILENO)
+    private func addLines(
+        to publisher: inout Publisher, _ progress: inout Progress
+    ) throws(CommandFailure) {
+        var reader = LineReader(
+            descriptor: self.input, framing: self.unit == "event" ? .lengths : .lines)
         var number: UInt64 = 0
         while true {
-            while let line = reader.next() {
+            while let line = try reader.next() {
                 number += 1
                 guard let event = try self.event(line, number: number) else { continue }
                 let bytes: Int
                 do throws(Failure) {
                     bytes = try publisher.check(event)
                 } catch {
-                    throw Self.badLine(number, error.message)
+                    throw self.badLine(number, error.message)
                 }
                 try publisher.add(event, bytes: bytes, line: number)
             }
+            progress.update(reader.taken, events: publisher.outcome.answered)
             if reader.isAtEnd { break }
             if !reader.isReadable {
                 try publisher.flush()
@@ -117,9 +144,16 @@ struct EventSource {
     /// The event of a line; nil for an empty JSON line.
     func event(_ line: [UInt8], number: UInt64) throws(CommandFailure) -> Event? {
         var event = self.template
-        guard case .jsonLines = self.kind else {
+        switch self.kind {
+        case .one, .lines:
             event.payload = line
             return event
+        case .messages:
+            guard let event = ProtobufEvents.event(line) else {
+                throw self.badLine(number, "it is no message dormouse.v1.Event")
+            }
+            return event
+        case .jsonLines: break
         }
         do throws(JSONProblem) {
             guard let parsed = try EventLine.event(line) else { return nil }
@@ -130,16 +164,16 @@ struct EventSource {
             event.headers += parsed.headers
             return event
         } catch {
-            throw Self.badLine(number, "\(error.text), at byte \(error.offset + 1)")
+            throw self.badLine(number, "\(error.text), at byte \(error.offset + 1)")
         }
     }
 
-    private static func badLine(_ number: UInt64, _ problem: String) -> CommandFailure {
+    private func badLine(_ number: UInt64, _ problem: String) -> CommandFailure {
         let before =
             number == 1
             ? "nothing was published"
-            : "the lines before it are published, this one and what "
+            : "the \(self.unit)s before it are published, this one and what "
                 + "follows are not"
-        return CommandFailure(.data, "line \(number) of the input: \(problem); \(before)")
+        return CommandFailure(.data, "\(self.unit) \(number) of the input: \(problem); \(before)")
     }
 }

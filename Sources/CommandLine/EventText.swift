@@ -42,27 +42,53 @@ enum EventText {
 
     /// A JSON object that `publish --json-lines` reads. A payload is a string when it is UTF-8, the
     /// JSON value itself when its content type says that it is one, else `payload_base64`.
-    static func appendJSON(_ event: LentEvent, to json: inout [UInt8]) {
-        json += "{\"position\":"
-        TimeText.append(event.position, to: &json)
-        json += ",\"time\":\""
-        TimeText.append(rfc3339: event.publishedAt, to: &json)
-        json += "\",\"key\":"
+    ///
+    /// JSON has no bytes: what is not UTF-8 in an id or a header becomes U+FFFD, unless `isExact`: then
+    /// it is in base64, and what is read back is the same event.
+    static func appendJSON(
+        _ event: LentEvent, isExact: Bool = false, hasPosition: Bool = true, to json: inout [UInt8]
+    ) {
+        json += "{"
+        if hasPosition {
+            json += "\"position\":"
+            TimeText.append(event.position, to: &json)
+            json += ",\"time\":\""
+            TimeText.append(rfc3339: event.publishedAt, to: &json)
+            json += "\","
+        }
+        json += "\"key\":"
         JSONText.append(event.key, to: &json)
-        Self.appendPayload(of: event, to: &json)
-        if !event.id.isEmpty {
-            json += ",\"id\":"
-            JSONText.appendRepaired(event.id, to: &json)
+        Self.appendPayload(of: event, isExact: isExact, to: &json)
+        Self.append(event.id, "id", isExact: isExact, to: &json)
+        Self.append(event.contentType, "content_type", isExact: isExact, to: &json)
+        if event.headerCount > 0 {
+            if isExact, !Self.isSimple(event) {
+                Self.appendExactHeaders(of: event, to: &json)
+            } else {
+                Self.appendHeaders(of: event, to: &json)
+            }
         }
-        if !event.contentType.isEmpty {
-            json += ",\"content_type\":"
-            JSONText.appendRepaired(event.contentType, to: &json)
-        }
-        if event.headerCount > 0 { Self.appendHeaders(of: event, to: &json) }
         json.append(UInt8(ascii: "}"))
     }
 
-    private static func appendPayload(of event: LentEvent, to json: inout [UInt8]) {
+    private static func append(
+        _ bytes: UnsafeRawBufferPointer, _ name: StaticString, isExact: Bool,
+        to json: inout [UInt8]
+    ) {
+        if bytes.isEmpty { return }
+        json += ",\""
+        json += name
+        if isExact, !UTF8Check.isValid(bytes) {
+            json += "_base64\":"
+            return JSONText.append(Base64.encode(Array(bytes)), to: &json)
+        }
+        json += "\":"
+        JSONText.appendRepaired(bytes, to: &json)
+    }
+
+    private static func appendPayload(
+        of event: LentEvent, isExact: Bool, to json: inout [UInt8]
+    ) {
         let payload = event.payload
         guard UTF8Check.isValid(payload) else {
             json += ",\"payload_base64\":"
@@ -71,10 +97,16 @@ enum EventText {
         json += ",\"payload\":"
         // A JSON string stays in quotes twice: published again, it must come out as it went in.
         guard event.contentType.elementsEqual("application/json".utf8),
-            payload.first(where: { $0 > 0x20 }) != UInt8(ascii: "\""), Self.isJSON(payload)
+            payload.first(where: { $0 > 0x20 }) != UInt8(ascii: "\""),
+            !isExact || Self.isOneTrimmedLine(payload), Self.isJSON(payload)
         else { return JSONText.append(payload, to: &json) }
         // Line ends can only be white space here.
         for byte in payload { json.append(byte == 0x0A || byte == 0x0D ? 0x20 : byte) }
+    }
+
+    private static func isOneTrimmedLine(_ payload: UnsafeRawBufferPointer) -> Bool {
+        (payload.first ?? 0) > 0x20 && (payload.last ?? 0) > 0x20
+            && !payload.contains { $0 == 0x0A || $0 == 0x0D }
     }
 
     private static func isJSON(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -86,6 +118,41 @@ enum EventText {
         } catch {
             return false
         }
+    }
+
+    /// An object can hold these headers without losing anything: all is UTF-8, and headers of the same
+    /// name stand together.
+    private static func isSimple(_ event: LentEvent) -> Bool {
+        var names: [[UInt8]] = []
+        for index in 0..<event.headerCount {
+            let header = event.header(index)
+            guard UTF8Check.isValid(header.name), UTF8Check.isValid(header.value) else {
+                return false
+            }
+            if names.last?.elementsEqual(header.name) != true { names.append(Array(header.name)) }
+        }
+        return Set(names).count == names.count
+    }
+
+    /// `[["name","value"],[{"base64":"…"},"value"]]`
+    private static func appendExactHeaders(of event: LentEvent, to json: inout [UInt8]) {
+        json += ",\"headers\":["
+        for index in 0..<event.headerCount {
+            let header = event.header(index)
+            json += index > 0 ? ",[" : "["
+            Self.appendExact(header.name, to: &json)
+            json += ","
+            Self.appendExact(header.value, to: &json)
+            json += "]"
+        }
+        json += "]"
+    }
+
+    private static func appendExact(_ bytes: UnsafeRawBufferPointer, to json: inout [UInt8]) {
+        if UTF8Check.isValid(bytes) { return JSONText.append(bytes, to: &json) }
+        json += "{\"base64\":"
+        JSONText.append(Base64.encode(Array(bytes)), to: &json)
+        json += "}"
     }
 
     /// A name that stands more than once has an array of values.

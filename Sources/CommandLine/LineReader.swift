@@ -1,3 +1,5 @@
+import Core
+
 #if canImport(Darwin)
     import Darwin
 #else
@@ -7,7 +9,17 @@
 /// Lines of a descriptor, each without its end. The caller decides when to read, so that it can do
 /// something else while there is nothing.
 struct LineReader {
+    enum Framing {
+        /// Each ends with a line end.
+        case lines
+        /// Each begins with its length as a varint.
+        case lengths
+    }
+
     let descriptor: Int32
+    private let framing: Framing
+    /// Bytes that were handed out, with what ends or begins them.
+    private(set) var taken: UInt64 = 0
     private var bytes: [UInt8] = []
     private var consumed = 0
     /// How far the bytes were searched for a line's end.
@@ -18,12 +30,23 @@ struct LineReader {
     private static let lineBytesMax = 64 << 20
     private static let readBytes = 64 << 10
 
-    init(descriptor: Int32) {
+    init(descriptor: Int32, framing: Framing = .lines) {
         self.descriptor = descriptor
+        self.framing = framing
     }
 
-    /// The next line that is already here; nil: `fill` first, or the end.
-    mutating func next() -> [UInt8]? {
+    /// The next line that is already here; nil: `fill` first, or the end. Throws `data` for an end
+    /// inside of what has a length.
+    mutating func next() throws(CommandFailure) -> [UInt8]? {
+        let before = self.consumed
+        defer { self.taken += UInt64(self.consumed - before) }
+        switch self.framing {
+        case .lines: return self.nextLine()
+        case .lengths: return try self.nextMessage()
+        }
+    }
+
+    private mutating func nextLine() -> [UInt8]? {
         if let end = self.lineEnd() {
             defer {
                 self.consumed = end + 1
@@ -36,6 +59,25 @@ struct LineReader {
         guard self.isAtEnd, self.consumed < self.bytes.count else { return nil }
         defer { self.consumed = self.bytes.count }
         return Array(self.bytes[self.consumed...])
+    }
+
+    private mutating func nextMessage() throws(CommandFailure) -> [UInt8]? {
+        let range = self.bytes.withUnsafeBytes { all -> Range<Int>? in
+            var offset = self.consumed
+            return Varint.readLength(all, at: &offset).map { offset..<offset + $0 }
+        }
+        if let range {
+            self.consumed = range.upperBound
+            self.searched = range.upperBound
+            return Array(self.bytes[range])
+        }
+        if self.isAtEnd, self.consumed < self.bytes.count {
+            throw CommandFailure(
+                .data,
+                "the input ends inside of an event, or is no export in protobuf; the events "
+                    + "before it are published")
+        }
+        return nil
     }
 
     private func lineEnd() -> Int? {
@@ -56,7 +98,7 @@ struct LineReader {
         }
         guard self.bytes.count < Self.lineBytesMax else {
             throw CommandFailure(
-                .data, "a line of the input is longer than \(Self.lineBytesMax) bytes")
+                .data, "a line or an event of the input is longer than \(Self.lineBytesMax) bytes")
         }
         let count = try Self.read(self.descriptor, into: &self.bytes)
         if count == 0 { self.isAtEnd = true }

@@ -8,6 +8,8 @@
 final class Output {
     private var bytes: [UInt8] = []
     private let descriptor: Int32
+    /// A file takes whatever it is given.
+    private let isFile: Bool
 
     /// So much is gathered before it is written by itself.
     private static let blockBytes = 64 << 10
@@ -16,6 +18,8 @@ final class Output {
 
     init(descriptor: Int32 = STDOUT_FILENO) {
         self.descriptor = descriptor
+        var status = stat()
+        self.isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     var isTerminal: Bool { isatty(self.descriptor) == 1 }
@@ -56,11 +60,11 @@ final class Output {
         self.bytes.removeAll(keepingCapacity: true)
         var written = 0
         while written < bytes.count {
-            guard self.isReady() else {
+            guard self.isFile || self.isReady() else {
                 try whileWaiting()
                 continue
             }
-            let end = min(written + Self.pieceBytes, bytes.count)
+            let end = self.isFile ? bytes.count : min(written + Self.pieceBytes, bytes.count)
             let count = bytes[written..<end].withUnsafeBytes {
                 OS.write(self.descriptor, $0)
             }
@@ -69,9 +73,16 @@ final class Output {
             } else if errno == EPIPE {
                 throw .readerGone
             } else if errno != EINTR && errno != EAGAIN {
-                throw CommandFailure(.io, "cannot write to standard output: \(OS.text(errno))")
+                throw CommandFailure(.io, "cannot write the output: \(OS.text(errno))")
             }
         }
+    }
+
+    /// The same once it is worth it.
+    func flushBlocks(
+        whileWaiting: () throws(CommandFailure) -> Void
+    ) throws(CommandFailure) {
+        if self.bytes.count >= Self.blockBytes { try self.flush(whileWaiting: whileWaiting) }
     }
 
     private func isReady() -> Bool {

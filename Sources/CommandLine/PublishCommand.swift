@@ -1,6 +1,12 @@
 import Core
 import DormouseClient
 
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 /// `dormouse publish`.
 enum PublishCommand {
     static let description = CommandDescription(
@@ -23,7 +29,7 @@ enum PublishCommand {
             CommandOption(
                 "sequence", "N",
                 "with --producer: number of the first event; default: the next unused"),
-            .json,
+            .json, .noProgress,
         ],
         examples: [
             "dormouse publish orders.1042.paid '{\"total\":12}' --content-type application/json",
@@ -44,8 +50,21 @@ enum PublishCommand {
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let source = try EventSource(invocation)
+        return try Self.publish(
+            source, invocation,
+            sequence: try invocation.number("sequence", in: 1...UInt64(Int64.max)) ?? 0,
+            Progress(
+                invocation, "publishing",
+                of: source.hasLines ? ImportCommand.size(of: STDIN_FILENO) : nil))
+    }
+
+    /// Publishes all of the source and says what that came to. With a producer and sequence 0, the
+    /// next unused one is taken.
+    static func publish(
+        _ source: EventSource, _ invocation: Invocation, sequence: UInt64, _ progress: Progress
+    ) throws(CommandFailure) -> ExitCode {
         let producer = invocation.value("producer") ?? ""
-        var sequence = try invocation.number("sequence", in: 1...UInt64(Int64.max)) ?? 0
+        var sequence = sequence
         var options = Publisher.options
         if !producer.isEmpty { options["producer"] = producer }
         if sequence > 0 { options["sequence"] = String(sequence) }
@@ -57,14 +76,14 @@ enum PublishCommand {
             sequence = try Self.nextSequence(of: producer, connection)
         }
         var publisher = Publisher(client: connection.client)
-        let failure = Self.publish(source, with: &publisher)
+        var progress = progress
+        let failure = Self.publish(source, with: &publisher, &progress)
+        progress.end()
         if failure == nil || publisher.outcome.lastLine > 0 {
-            let output = Output()
-            try output.write(
+            _ = try Output.say(
                 invocation.has("json")
                     ? Self.json(publisher.outcome, sequence: sequence)
                     : Self.summary(publisher.outcome))
-            try output.flush()
         }
         if let failure { throw connection.advised(failure) }
         return .success
@@ -85,12 +104,12 @@ enum PublishCommand {
 
     /// Publishes everything; what went wrong, with `publisher.outcome` complete all the same.
     private static func publish(
-        _ source: EventSource, with publisher: inout Publisher
+        _ source: EventSource, with publisher: inout Publisher, _ progress: inout Progress
     ) -> CommandFailure? {
         var failure: CommandFailure?
         do throws(CommandFailure) {
             try source.forEach(
-                bytesMax: publisher.client.eventBytesMax, with: &publisher)
+                bytesMax: publisher.client.eventBytesMax, with: &publisher, &progress)
         } catch {
             failure = error
         }
@@ -103,7 +122,7 @@ enum PublishCommand {
         if let code = failure?.code, source.hasLines {
             failure?.message +=
                 publisher.outcome.lastLine > 0
-                ? "; the lines up to \(publisher.outcome.lastLine) are published" : ""
+                ? "; the \(source.unit)s up to \(publisher.outcome.lastLine) are published" : ""
             if code == .invalidArgument { failure?.exit = .data }
         }
         return failure

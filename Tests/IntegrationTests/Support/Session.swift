@@ -5,6 +5,8 @@ import PlainClient
 /// it is not 0. Times, addresses and process numbers are made the same in every run.
 struct Session {
     let environment: [String: String]
+    /// `$FOLDER` in command lines.
+    var folder = ""
     private(set) var text = ""
 
     init(_ client: TestClient) {
@@ -19,14 +21,15 @@ struct Session {
     mutating func run(_ line: String, input: String = "") throws {
         let outcome = try Command.run(
             ["/bin/bash", "-c", "set -o pipefail; PATH='\(Server.binaries)':$PATH; \(line)"],
-            input: input, environment: self.environment)
-        self.text += "$ \(line)\n" + Self.steady(outcome.output + outcome.errors)
+            input: input, environment: self.environment.merging(["FOLDER": self.folder]) { $1 })
+        self.text += "$ \(line)\n" + self.steady(outcome.output + outcome.errors)
         if outcome.end != .exit(0) { self.text += "(\(outcome.end))\n" }
     }
 
     /// The text, without what differs from run to run.
-    static func steady(_ text: String) -> String {
-        text.replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) { match in
+    private func steady(_ text: String) -> String {
+        let text = self.folder.isEmpty ? text : text.replacing(self.folder, with: "$FOLDER")
+        return text.replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) { match in
             match.output.1 == nil ? "2026-03-01T12:00:00Z" : "2026-03-01T12:00:00.000Z"
         }
         .replacing(/127\.0\.0\.1:\d{5}/, with: "127.0.0.1:40000")
