@@ -37,7 +37,7 @@ struct Session {
 }
 
 extension Session {
-    private static let folder = "\(Integration.ProgramTests.package)/Tests/Golden/sessions"
+    private static let folder = "\(Integration.ProgramTests.package)/Tests/Sessions"
 
     /// Whether the text is the one that was recorded, as a whole; with DORMOUSE_RECORD it is recorded
     /// now, for somebody to read before it is committed.
