@@ -73,6 +73,7 @@ static bool tell_subscriber(const Dormouse__V1__Subscription *each,
     info.principal = dm_lent(each->principal);
     info.delivered = each->delivered;
     info.acknowledged = each->acknowledged;
+    info.paused_until = each->paused_until;
     return callback(context, &info);
 }
 

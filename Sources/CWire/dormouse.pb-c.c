@@ -3434,7 +3434,7 @@ const ProtobufCMessageDescriptor dormouse__v1__forget_reply__descriptor =
   (ProtobufCMessageInit) dormouse__v1__forget_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor dormouse__v1__subscription__field_descriptors[15] =
+static const ProtobufCFieldDescriptor dormouse__v1__subscription__field_descriptors[16] =
 {
   {
     "exchange",
@@ -3616,6 +3616,18 @@ static const ProtobufCFieldDescriptor dormouse__v1__subscription__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "paused_until",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__Subscription, paused_until),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned dormouse__v1__subscription__field_indices_by_name[] = {
   14,   /* field[14] = acknowledged */
@@ -3626,6 +3638,7 @@ static const unsigned dormouse__v1__subscription__field_indices_by_name[] = {
   7,   /* field[7] = head */
   1,   /* field[1] = name */
   9,   /* field[9] = oldest_waiting_at */
+  15,   /* field[15] = paused_until */
   10,   /* field[10] = peer */
   5,   /* field[5] = position */
   12,   /* field[12] = principal */
@@ -3637,7 +3650,7 @@ static const unsigned dormouse__v1__subscription__field_indices_by_name[] = {
 static const ProtobufCIntRange dormouse__v1__subscription__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor dormouse__v1__subscription__descriptor =
 {
@@ -3647,7 +3660,7 @@ const ProtobufCMessageDescriptor dormouse__v1__subscription__descriptor =
   "Dormouse__V1__Subscription",
   "dormouse.v1",
   sizeof(Dormouse__V1__Subscription),
-  15,
+  16,
   dormouse__v1__subscription__field_descriptors,
   dormouse__v1__subscription__field_indices_by_name,
   1,  dormouse__v1__subscription__number_ranges,

@@ -37,13 +37,16 @@ public struct SubscriberInfo: Hashable, Sendable {
     public let delivered: UInt64
     /// Positions confirmed, since the server started.
     public let acknowledged: UInt64
+    /// While it is paused, when that ends; 0 = it is not, or the server is too old to say.
+    public let pausedUntil: UInt64
 
     /// For tests of what shows it.
     public init(
         name: String, exchange: String, filter: Filter, state: State, reason: String = "",
         position: UInt64 = 0, sent: UInt64 = 0, head: UInt64 = 0, since: UInt64 = 0,
         oldestWaitingAt: UInt64 = 0, peer: String = "", client: String = "",
-        principal: String = "", delivered: UInt64 = 0, acknowledged: UInt64 = 0
+        principal: String = "", delivered: UInt64 = 0, acknowledged: UInt64 = 0,
+        pausedUntil: UInt64 = 0
     ) {
         self.name = name
         self.exchange = exchange
@@ -60,6 +63,7 @@ public struct SubscriberInfo: Hashable, Sendable {
         self.principal = principal
         self.delivered = delivered
         self.acknowledged = acknowledged
+        self.pausedUntil = pausedUntil
     }
 }
 
@@ -113,6 +117,22 @@ public struct ServerInfo: Hashable, Sendable {
     public let isStoreAvailable: Bool
     /// What is wrong with the store.
     public let storeReason: String
+
+    /// For tests of what shows it.
+    public init(
+        server: String = "", incarnation: [UInt8] = [], startedAt: UInt64 = 0,
+        connections: Int = 0, published: UInt64 = 0, delivered: UInt64 = 0, isStoreAvailable: Bool,
+        storeReason: String
+    ) {
+        self.server = server
+        self.incarnation = incarnation
+        self.startedAt = startedAt
+        self.connections = connections
+        self.published = published
+        self.delivered = delivered
+        self.isStoreAvailable = isStoreAvailable
+        self.storeReason = storeReason
+    }
 }
 
 // MARK: Copies of what the library lends
@@ -147,7 +167,8 @@ extension SubscriberInfo {
             position: info.position, sent: info.sent, head: info.head, since: info.since,
             oldestWaitingAt: info.oldest_waiting_at, peer: String(info.peer),
             client: String(info.client), principal: String(info.principal),
-            delivered: info.delivered, acknowledged: info.acknowledged)
+            delivered: info.delivered, acknowledged: info.acknowledged,
+            pausedUntil: info.paused_until)
     }
 }
 

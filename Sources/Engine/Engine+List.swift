@@ -111,6 +111,7 @@ extension Engine {
         entry.since = machine.since.rawValue
         entry.delivered = machine.delivered
         entry.acknowledged = machine.acknowledged
+        entry.pausedUntil = machine.pause?.until.rawValue ?? 0
         if let session = subscriber.session {
             entry.peer = Array(session.peer.address.utf8)
             entry.client = Array(session.client.utf8)

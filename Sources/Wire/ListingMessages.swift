@@ -33,13 +33,16 @@ package struct Subscription: Hashable, Sendable {
     package var delivered: UInt64
     /// Events, since the server started.
     package var acknowledged: UInt64
+    /// 0: it is not paused.
+    package var pausedUntil: UInt64
 
     package init(
         exchange: [UInt8] = [], name: [UInt8] = [],
         config: ReceiverConfigMessage = ReceiverConfigMessage(), state: SubscriberState = .sleeping,
         reason: [UInt8] = [], position: UInt64 = 0, sent: UInt64 = 0, head: UInt64 = 0,
         since: UInt64 = 0, oldestWaitingAt: UInt64 = 0, peer: [UInt8] = [], client: [UInt8] = [],
-        principal: [UInt8] = [], delivered: UInt64 = 0, acknowledged: UInt64 = 0
+        principal: [UInt8] = [], delivered: UInt64 = 0, acknowledged: UInt64 = 0,
+        pausedUntil: UInt64 = 0
     ) {
         self.exchange = exchange
         self.name = name
@@ -56,6 +59,7 @@ package struct Subscription: Hashable, Sendable {
         self.principal = principal
         self.delivered = delivered
         self.acknowledged = acknowledged
+        self.pausedUntil = pausedUntil
     }
 }
 
@@ -78,7 +82,8 @@ extension Subscription: Message {
             client: [UInt8](unpacked.client),
             principal: [UInt8](unpacked.principal),
             delivered: unpacked.delivered,
-            acknowledged: unpacked.acknowledged)
+            acknowledged: unpacked.acknowledged,
+            pausedUntil: unpacked.paused_until)
     }
 
     package func encode(into bytes: inout [UInt8]) {
@@ -99,6 +104,7 @@ extension Subscription: Message {
         bytes.writeBytes(13, self.principal)
         bytes.writeFixed64(14, self.delivered)
         bytes.writeFixed64(15, self.acknowledged)
+        bytes.writeFixed64(16, self.pausedUntil)
     }
 }
 

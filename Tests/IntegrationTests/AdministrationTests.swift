@@ -53,6 +53,7 @@ extension Integration {
             let entry = try client.subscription("name")
             #expect(entry.state == .paused)
             #expect(entry.reason.text == "maintenance")
+            #expect(entry.pausedUntil > entry.since + 3_500_000_000)
             // A consumer may come meanwhile.
             let other = try SharedServer.connect(like: client)
             let again = try other.subscribe("name")
@@ -69,6 +70,7 @@ extension Integration {
             #expect(try client.subscription("name").state == .paused)
             #expect(try client.payloads(1, on: stream) == ["1"])
             #expect(try client.subscription("name").state == .live)
+            #expect(try client.subscription("name").pausedUntil == 0)
         }
 
         @Test func aPauseMayLastForEver() throws {

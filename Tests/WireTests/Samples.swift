@@ -148,7 +148,8 @@ enum Samples {
         exchange: bytes("orders"), name: bytes("billing"), config: Self.config,
         state: .waitingForCredit, reason: bytes("no credit"), position: 1, sent: 2, head: 3,
         since: 4, oldestWaitingAt: 5, peer: bytes("127.0.0.1:50000"), client: bytes("bench"),
-        principal: bytes("checkout"), delivered: 6, acknowledged: 7)
+        principal: bytes("checkout"), delivered: 6, acknowledged: 7,
+        pausedUntil: 8)
 
     static let exchange = ExchangeInfo(
         name: bytes("orders"), first: 1, head: 2, bytes: 3, epoch: 4, receivers: 500,

@@ -443,6 +443,7 @@ typedef struct dormouse_subscriber_info {
     uint64_t oldest_waiting_at; /* publish time of the oldest event not yet confirmed; 0 = none */
     dormouse_bytes peer, client, principal;
     uint64_t delivered, acknowledged; /* since the server started */
+    uint64_t paused_until;            /* while it is paused; 0 = it is not */
 } dormouse_subscriber_info;
 
 typedef struct dormouse_receiver_info {

@@ -540,10 +540,14 @@ struct  Dormouse__V1__Subscription
    */
   uint64_t delivered;
   uint64_t acknowledged;
+  /*
+   * while it is paused; 0 = it is not, or the server is older
+   */
+  uint64_t paused_until;
 };
 #define DORMOUSE__V1__SUBSCRIPTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__subscription__descriptor) \
-    , {0,NULL}, {0,NULL}, NULL, DORMOUSE__V1__SUBSCRIBER_STATE__SLEEPING, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0 }
+    , {0,NULL}, {0,NULL}, NULL, DORMOUSE__V1__SUBSCRIBER_STATE__SLEEPING, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, 0 }
 
 
 struct  Dormouse__V1__ListRequest
