@@ -9,10 +9,12 @@ enum CommandTable {
             ]),
         CommandSection(
             title: "Subscriptions",
-            commands: [SubscriptionsCommand.description] + NameCommands.all),
+            commands: [SubscriptionsCommand.description] + NameCommands.all + [
+                ExplainCommand.description
+            ]),
         CommandSection(
             title: "Server",
-            commands: ExchangesCommand.all + ListCommands.all + [
+            commands: [CheckCommand.description] + ExchangesCommand.all + ListCommands.all + [
                 StateCommand.description, ServerCommand.description,
             ]),
         CommandSection(

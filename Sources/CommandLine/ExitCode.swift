@@ -6,6 +6,9 @@ enum ExitCode: Int32, Hashable, CaseIterable {
     case success = 0
     /// Refused for a reason that is neither of the ones below, such as NOT_FOUND.
     case failure = 1
+    /// Of `dormouse check`, whose 1 is a warning. Source: nagios-plugins.org, "Guidelines".
+    case critical = 2
+    case unknown = 3
     case usage = 64
     case data = 65
     case noInput = 66
@@ -41,6 +44,7 @@ enum ExitCode: Int32, Hashable, CaseIterable {
         file; 69 no connection, or lost; 70 internal; 73 exists already; 74 cannot read or write;
         75 try again later, or no answer in time; 77 permission; 78 bad
         configuration; 130 Ctrl-C; 143 SIGTERM.
+        'dormouse check' ends with 0, 1, 2 or 3 for OK, warning, critical, unknown.
         """
 }
 

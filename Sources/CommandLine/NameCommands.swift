@@ -79,7 +79,7 @@ enum NameCommands {
         run: Self.runPause)
 
     /// The end of year 9999: until somebody resumes it, and a date that others can print.
-    private static let untilResumed: UInt64 = 253_402_300_799_000_000
+    static let untilResumed: UInt64 = 253_402_300_799_000_000
 
     private static func runPause(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         guard !(invocation.has("for") && invocation.has("until")) else {

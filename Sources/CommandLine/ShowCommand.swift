@@ -37,6 +37,11 @@ enum ShowCommand {
             ),
         ]
         if !info.reason.isEmpty { lines.append(("reason", Text.printable(info.reason))) }
+        if info.state == .paused, info.pausedUntil > 0,
+            info.pausedUntil < NameCommands.untilResumed
+        {
+            lines.append(("paused until", show.time(info.pausedUntil)))
+        }
         lines += [
             ("confirmed", "position \(info.position) of \(info.head), \(Text.grouped(lag)) behind"),
             ("sent", "position \(info.sent)"),

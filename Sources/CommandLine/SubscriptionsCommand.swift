@@ -100,6 +100,10 @@ enum SubscriptionsCommand {
         fields.append("\"since\":" + Self.time(subscription.since))
         fields.append("\"oldest_waiting_at\":" + Self.time(subscription.oldestWaitingAt))
         fields += [
+            "\"paused_until\":"
+                + Self.time(
+                    subscription.pausedUntil < NameCommands.untilResumed
+                        ? subscription.pausedUntil : 0),
             "\"delivered\":\(subscription.delivered)",
             "\"acknowledged\":\(subscription.acknowledged)",
             "\"reason\":" + JSONText.quoted(subscription.reason),

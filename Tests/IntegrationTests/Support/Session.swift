@@ -33,6 +33,8 @@ struct Session {
             match.output.1 == nil ? "2026-03-01T12:00:00Z" : "2026-03-01T12:00:00.000Z"
         }
         .replacing(/127\.0\.0\.1:\d{5}/, with: "127.0.0.1:40000")
+        .replacing(/oldest \d+s/, with: "oldest 0s").replacing(/age=\d+s/, with: "age=0s")
+        .replacing(/"age_ms":\d+/, with: "\"age_ms\":0")
     }
 }
 
