@@ -204,17 +204,23 @@ struct Growth {
         defer { server.stop() }
         let publisher = try server.connect()
         try server.makeExchange(on: publisher)
-        var stored = 0
-        while stored < self.options.large {
-            let rate = try server.publish(self.load, on: publisher)
-            stored += self.load.events
-            // The first one also warms everything up.
-            if stored > self.load.events, stored <= (1 + self.rounds) * self.load.events {
-                self.add(&figures, "P11 small", rate)
-            }
-        }
+        // The first one warms everything up.
+        _ = try server.publish(self.load, on: publisher)
         for _ in 0..<self.rounds {
-            self.add(&figures, "P11 large", try server.publish(self.load, on: publisher))
+            self.add(&figures, "P11 small", try server.publish(self.load, on: publisher))
+        }
+        var stored = (1 + self.rounds) * self.load.events
+        for size in [1_000_000, 10_000_000, 100_000_000] where size <= self.options.large {
+            while stored < size {
+                _ = try server.publish(self.load, on: publisher)
+                stored += self.load.events
+            }
+            for _ in 0..<self.rounds {
+                let rate = try server.publish(self.load, on: publisher)
+                stored += self.load.events
+                figures.add(size: size, of: "events in the log", microseconds: 1e6 / rate)
+                if size * 10 > self.options.large { self.add(&figures, "P11 large", rate) }
+            }
         }
     }
 
@@ -243,6 +249,49 @@ struct Growth {
                     payloadBytes: bytes)
                 let rate = try server.publish(load, on: publisher)
                 figures.add(size: bytes, of: "payload bytes", microseconds: 1e6 / rate)
+            }
+        }
+        try self.connections(server, publisher, &figures)
+        try self.subscribers(server, &figures)
+    }
+
+    /// Connections that have said hello and do nothing.
+    private func connections(
+        _ server: Dormouse, _ publisher: Link, _ figures: inout Figures
+    ) throws(Failure) {
+        try server.makeExchange(on: publisher)
+        for _ in 0..<self.rounds {
+            var links: [Link] = []
+            for count in [1, 10, 100, 1_000, 9_900] {
+                while links.count < count { links.append(try server.connect(bufferBytes: 4_096)) }
+                let rate = try server.publish(self.load, on: publisher)
+                figures.add(size: count, of: "idle connections", microseconds: 1e6 / rate)
+            }
+        }
+    }
+
+    /// Subscribers that sleep: rows, and memory. They are made by SQL, so the server starts again for each size.
+    private func subscribers(_ server: Dormouse, _ figures: inout Figures) throws(Failure) {
+        _ = try self.wake(server, 1) { _ in ["none.sleeping"] }
+        var made = 1
+        for count in [1, 10, 100, 1_000, 10_000, 100_000] {
+            try Postgres(server.conninfo).execute(
+                """
+                INSERT INTO dormouse.subscriber
+                    (exchange_id, name, receiver_id, position, session_epoch)
+                SELECT s.exchange_id, 'sleeper' || n, s.receiver_id, 0, 1
+                FROM dormouse.subscriber AS s, generate_series(\(made), \(count - 1)) AS n
+                WHERE s.name = 'name0'
+                """)
+            made = count
+            server.stop()
+            try server.start()
+            let publisher = try server.connect()
+            try server.makeExchange(on: publisher)
+            _ = try server.publish(self.load, on: publisher)
+            for _ in 0..<self.rounds {
+                let rate = try server.publish(self.load, on: publisher)
+                figures.add(size: count, of: "sleeping subscribers", microseconds: 1e6 / rate)
             }
         }
     }
