@@ -55,6 +55,16 @@ package struct EventFilter {
             candidates.filter { self.passesHeaders(chunk, Int($0)) }, of: chunk.count)
     }
 
+    /// Whether the keys of a chunk can tell that it holds nothing.
+    package var judgesKeys: Bool { !self.anyKey }
+
+    /// Whether a chunk with these distinct keys may hold something; nil: they are not known.
+    package mutating func mayMatch(_ keys: [[UInt8]]?) -> Bool {
+        guard !self.anyKey, let keys else { return true }
+        self.work += keys.count
+        return keys.contains { key in key.withUnsafeBytes { self.verdict($0) } }
+    }
+
     /// Gives back the memory of verdicts.
     package mutating func forget() {
         self.known = KeySet(keysMax: Self.verdictsMax)

@@ -78,6 +78,20 @@ package struct LogPage: Sendable {
     }
 }
 
+/// What a stored chunk says of itself without being read.
+package struct ChunkKeys: Hashable, Sendable {
+    package let first: Position
+    package let last: Position
+    /// The distinct keys of its events; nil when they were too many to be kept.
+    package let keys: [[UInt8]]?
+
+    package init(first: Position, last: Position, keys: [[UInt8]]?) {
+        self.first = first
+        self.last = last
+        self.keys = keys
+    }
+}
+
 package protocol EventLog: Sendable {
     /// Writes the append and commits it durably. Several may be under way; they take effect in the
     /// order of the calls.
@@ -95,6 +109,11 @@ package protocol EventLog: Sendable {
     /// When that position was deleted, the page starts with what is left, further on.
     func read(_ exchange: ExchangeID, after: Position, bytesMax: Int) async throws(Failure)
         -> LogPage
+
+    /// The keys of at most `limit` chunks, from the one on that holds the position after `after`, or
+    /// from what is left.
+    func keys(_ exchange: ExchangeID, after: Position, limit: Int) async throws(Failure)
+        -> [ChunkKeys]
 
     /// The position before the first event published at `time` or later; nil when there is none.
     func position(before time: Timestamp, in exchange: ExchangeID) async throws(Failure)

@@ -82,10 +82,15 @@ extension Engine {
                     return
                 }
             case .log(let after, let allowance):
+                if case .nothing(let upto)? = subscriber.receiver.next(inLogAfter: after) {
+                    subscriber.machine.skip(to: min(upto, exchange.head))
+                    self.work += 1
+                    continue
+                }
                 guard let page = self.pages.chunk(exchange.id, after: after) else {
                     return self.want(after, subscriber)
                 }
-                self.prefetch([page.pageEnd, page.nextEnd], exchange)
+                self.prefetch([page.pageEnd, page.nextEnd], subscriber)
                 guard self.send(page.chunk, after, allowance, fromLog: true, subscriber, session)
                 else {
                     return

@@ -7,9 +7,14 @@ internal import Diagnostics
 // all that wait for it and kept for others.
 
 extension Engine {
-    /// The subscriber goes on when the page arrives.
+    /// Chunks whose keys are read at once: 64 MiB of full chunks, whose keys are some hundred KiB. A
+    /// chunk has at most 64 of 255 bytes.
+    private static let keysMax = 256
+
+    /// The subscriber goes on when the page arrives, or the keys, which tell whether it needs one.
     func want(_ after: Position, _ subscriber: Subscriber) {
-        let key = PageKey(exchange: subscriber.exchange.id, after: after)
+        let isUnknown = subscriber.receiver.next(inLogAfter: after) == .unknown
+        let key = PageKey(exchange: subscriber.exchange.id, after: after, isKeys: isUnknown)
         guard subscriber.wantedPage != key else { return }
         subscriber.wantedPage = key
         self.request(key, for: subscriber)
@@ -17,8 +22,10 @@ extension Engine {
 
     /// The pages after these ends are read while this one is sent, on several connections at once; not
     /// when so many replay that they would be gone before their use.
-    func prefetch(_ ends: [Position?], _ exchange: Exchange) {
-        for case let end? in ends {
+    func prefetch(_ ends: [Position?], _ subscriber: Subscriber) {
+        let exchange = subscriber.exchange
+        for case var end? in ends {
+            if case .nothing(let upto)? = subscriber.receiver.next(inLogAfter: end) { end = upto }
             guard end < exchange.head, self.wantedPages.count < self.limits.replayReaders,
                 exchange.tail.first.map({ end.next < $0 }) ?? true
             else { return }
@@ -62,6 +69,7 @@ extension Engine {
         var attempt = 0
         while !self.isFinished {
             do throws(Failure) {
+                if key.isKeys { return self.arrived(try await self.keys(key), key) }
                 let page = try await self.asking { () throws(Failure) -> LogPage in
                     try await self.log.read(
                         key.exchange, after: key.after, bytesMax: self.limits.pageBytesMax)
@@ -72,6 +80,23 @@ extension Engine {
                 await self.backOff(attempt: attempt)
                 attempt += 1
             }
+        }
+    }
+
+    private func keys(_ key: PageKey) async throws(Failure) -> [ChunkKeys] {
+        try await self.asking { () throws(Failure) -> [ChunkKeys] in
+            try await self.log.keys(key.exchange, after: key.after, limit: Self.keysMax)
+        }
+    }
+
+    private func arrived(_ chunks: [ChunkKeys], _ key: PageKey) {
+        let waiters = self.takeWaiters(key)
+        guard self.exchanges[key.exchange] != nil else { return }
+        for subscriber in waiters {
+            if subscriber.receiver.next(inLogAfter: key.after) == .unknown {
+                subscriber.receiver.learn(after: key.after, chunks, &self.work)
+            }
+            self.pump(subscriber)
         }
     }
 

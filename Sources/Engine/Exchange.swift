@@ -100,6 +100,7 @@ final class Exchange {
         guard receiver.awake.remove(subscriber) else { return }
         if subscriber.name != nil { receiver.awakeNamed -= 1 }
         guard receiver.awake.isEmpty, self.awakeReceivers.remove(receiver) else { return }
+        receiver.forgetKeys()
         for pattern in receiver.config.indexedPatterns { self.index.remove(receiver, pattern) }
     }
 
@@ -146,6 +147,8 @@ final class Receiver {
     fileprivate var indexRound: UInt64 = 0
     /// Who is about to use it and must find it still there.
     var reservations = 0
+    /// What there is for it in the log, where somebody has looked.
+    private var keySpans = KeySpans()
     private var filter: EventFilter
     private var recent: [(first: Position, last: Position, matches: Matches)] = []
 
@@ -160,6 +163,21 @@ final class Receiver {
 
     var sleeping: Int { self.named - self.awakeNamed }
     var isUnused: Bool { self.named == 0 && self.awake.isEmpty && self.reservations == 0 }
+
+    /// Where in the log something may be for it; nil: keys cannot tell.
+    func next(inLogAfter position: Position) -> KeySpans.Next? {
+        self.filter.judgesKeys ? self.keySpans.next(after: position) : nil
+    }
+
+    /// Nobody is awake who could use it.
+    func forgetKeys() { self.keySpans = KeySpans() }
+
+    /// Adds what it cost to `work`.
+    func learn(after position: Position, _ chunks: [ChunkKeys], _ work: inout Int) {
+        let before = self.filter.work
+        self.keySpans.learn(after: position, chunks, &self.filter)
+        work += self.filter.work - before
+    }
 
     /// Adds what it cost to `work`.
     func matches(_ chunk: Chunk, _ work: inout Int) -> Matches {

@@ -1,9 +1,10 @@
 internal import Core
 
-/// Where a page of the log begins.
+/// Where a page of the log begins, or the keys of its chunks.
 struct PageKey: Hashable, Sendable {
     let exchange: ExchangeID
     let after: Position
+    var isKeys = false
 }
 
 /// Pages that were read from the log and may be sent to whoever is there, within a byte budget. All

@@ -47,6 +47,26 @@ actor LogReader {
         }
     }
 
+    func keys(_ exchange: ExchangeID, after: Position, limit: Int) throws(Failure) -> [ChunkKeys] {
+        try self.connection.perform { connection throws(Failure) in
+            var parameters = Parameters()
+            parameters.add(exchange.rawValue)
+            parameters.add(Position(min(after.next.rawValue, Position.last.rawValue)))
+            parameters.add(Int64(limit))
+            let result = try connection.run(Self.keys, parameters)
+            return try result.map { row throws(Failure) in
+                let first = try result.position(row, 0)
+                let keys =
+                    result.isNull(row, 2)
+                    ? nil
+                    : result.bytes(row, 2).split(separator: UInt8(ascii: " ")).map { Array($0) }
+                guard let last = first.previous.advanced(by: Int(try result.integer(row, 1)))
+                else { throw .damaged("the chunk at position \(first) has no end") }
+                return ChunkKeys(first: first, last: last, keys: keys)
+            }
+        }
+    }
+
     /// See `EventLog.position(before:in:)`. Halves the positions between the first chunk and the
     /// head, so it needs no index on the times: about 40 short statements in the largest log.
     func position(before time: Timestamp, in exchange: ExchangeID) throws(Failure) -> Position? {
@@ -164,6 +184,18 @@ actor LogReader {
                 ) AS near
             ) AS summed
             ORDER BY position
+            """)
+
+    /// From the chunk that holds $2 on. No key holds a blank.
+    static let keys = Statement(
+        name: "keys",
+        sql: """
+            SELECT position, count, array_to_string(keys, ' ') FROM dormouse.chunk
+            WHERE exchange_id = $1::bigint AND position >= coalesce(
+                    (SELECT max(position) FROM dormouse.chunk
+                     WHERE exchange_id = $1::bigint AND position <= $2::bigint), $2::bigint)
+                AND position + count > $2::bigint
+            ORDER BY position LIMIT $3::bigint
             """)
 
     /// First and last chunk's position, and the newest time.

@@ -40,6 +40,14 @@ package final class PostgresLog: EventLog {
         }
     }
 
+    package func keys(_ exchange: ExchangeID, after: Position, limit: Int)
+        async throws(Failure) -> [ChunkKeys]
+    {
+        try await self.withReader { reader throws(Failure) in
+            try await reader.keys(exchange, after: after, limit: limit)
+        }
+    }
+
     package func position(before time: Timestamp, in exchange: ExchangeID)
         async throws(Failure) -> Position?
     {

@@ -55,6 +55,40 @@ extension Integration {
             #expect(reply.receivers.map(\.awake) == [1])
         }
 
+        /// Of chunks whose keys do not match, nothing is read: here, nothing could be.
+        @Test func aFilteredReplayReadsNoChunkThatCannotMatch() throws {
+            let database = try Cluster.shared().makeDatabase()
+            let flags = ["--merge-ms", "0"]
+            let first = try Server(on: database, flags)
+            defer { first.destroy() }
+            let publisher = try TestClient(first.address())
+            for number in 1...600 {
+                let isRare = number == 7 || number == 400 || number == 401
+                // Larger than a page: what follows is not read with it.
+                try publisher.publish(
+                    isRare ? "rare.\(number)" : "often.\(number)",
+                    String(repeating: "x", count: 1_100))
+            }
+            #expect(try first.stop() == .exit(0))
+            try database.query(
+                """
+                UPDATE dormouse.chunk SET data = 'gone'
+                WHERE NOT EXISTS (SELECT FROM unnest(keys) AS k (key) WHERE key LIKE 'rare.%')
+                """)
+            let server = try Server(on: database, flags + ["--page-bytes", "1024"])
+            defer { server.destroy() }
+            let client = try TestClient(server.address())
+            var request = client.subscribeRequest("name", ["rare.*", "none"])
+            request.start = .first
+            let (stream, _) = try client.subscribe(request)
+            let keys = try client.events(3, on: stream).map {
+                String(decoding: $0.key, as: UTF8.self)
+            }
+            #expect(keys == ["rare.7", "rare.400", "rare.401"])
+            let everything = try client.subscribe("other", from: .first)
+            #expect(throws: Failure.self) { try client.delivery(on: everything) }
+        }
+
         @Test func anExchangeTellsTheSizeOfItsLog() throws {
             let database = try Cluster.shared().makeDatabase()
             let stored = "SELECT sum(octet_length(data)) FROM dormouse.chunk"

@@ -82,6 +82,11 @@ struct DurableState {
         return page.isEmpty ? chunks.prefix(1) : page
     }
 
+    func keys(_ id: ExchangeID, after: Position, limit: Int) throws(Failure) -> [ChunkKeys] {
+        self.exchanges[try self.index(id)].chunks.drop { $0.last <= after }.prefix(limit)
+            .map { ChunkKeys(first: $0.first, last: $0.last, keys: $0.keys) }
+    }
+
     func position(before time: Timestamp, in id: ExchangeID) throws(Failure) -> Position? {
         for chunk in self.exchanges[try self.index(id)].chunks where chunk.lastAt >= time {
             for index in 0..<chunk.count where chunk.time(at: index) >= time {

@@ -69,6 +69,10 @@ import Testing
         try self.check { try await Conformance.aPageKnowsWhereTheNextOneEnds($0) }
     }
 
+    @Test func chunksTellTheirKeys() throws {
+        try self.check { try await Conformance.chunksTellTheirKeys($0) }
+    }
+
     @Test func timesLeadToPositions() throws {
         try self.check { try await Conformance.timesLeadToPositions($0) }
     }

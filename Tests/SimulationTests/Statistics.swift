@@ -38,6 +38,7 @@ struct Statistics {
     var pagesRead = 0
     /// Asked for while the page before was under way.
     var pagesReadAhead = 0
+    var keysRead = 0
     var merges = 0
     var deletedChunks = 0
     var savedPositions = 0
@@ -56,7 +57,8 @@ struct Statistics {
         ("stalls", \.stalls), ("starts", \.starts), ("kills", \.kills), ("drains", \.drains),
         ("second servers", \.seconds), ("abandoned", \.abandoned), ("outages", \.outages),
         ("unknown appends", \.unknownAppends), ("recoveries", \.recoveries),
-        ("pages read", \.pagesRead), ("pages read ahead", \.pagesReadAhead), ("merges", \.merges),
+        ("pages read", \.pagesRead), ("pages read ahead", \.pagesReadAhead),
+        ("keys read", \.keysRead), ("merges", \.merges),
         ("deleted chunks", \.deletedChunks),
         ("saved positions", \.savedPositions),
     ]

@@ -235,6 +235,15 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         return page
     }
 
+    func keys(_ exchange: ExchangeID, after: Position, limit: Int) async throws(Failure)
+        -> [ChunkKeys]
+    {
+        try await self.reading { () throws(Failure) in
+            self.simulation.statistics.keysRead += 1
+            return try self.simulation.durable.keys(exchange, after: after, limit: limit)
+        }
+    }
+
     func position(before time: Timestamp, in exchange: ExchangeID) async throws(Failure)
         -> Position?
     {

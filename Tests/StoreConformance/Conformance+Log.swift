@@ -206,6 +206,29 @@ extension Conformance {
         }
     }
 
+    package static func chunksTellTheirKeys(_ make: MakeStore) async throws {
+        try await Self.with(make) { store, main in
+            let events = { (keys: [String]) in keys.map { Event(key: Array($0.utf8)) } }
+            let chunks = [
+                try Self.chunk(1, events(["b", "a.x", "b"])), try Self.chunk(4, events(["c"])),
+                try Self.chunk(5, events((0..<65).map { "k.\($0)" })),
+            ]
+            #expect(await store.log.append(Self.append(main, after: 0, chunks)) == .committed)
+            let all = [
+                ChunkKeys(first: Position(1), last: Position(3), keys: chunks[0].keys),
+                ChunkKeys(first: Position(4), last: Position(4), keys: [Array("c".utf8)]),
+                ChunkKeys(first: Position(5), last: Position(69), keys: nil),
+            ]
+            for (after, limit, expected) in [
+                (0, 10, all[...]), (2, 10, all[...]), (0, 2, all[..<2]), (3, 1, all[1...1]),
+                (4, 10, all[2...]), (68, 10, all[2...]), (69, 10, []),
+            ] as [(UInt64, Int, ArraySlice<ChunkKeys>)] {
+                let keys = try await store.log.keys(main.id, after: Position(after), limit: limit)
+                #expect(keys == Array(expected), "\(limit) after \(after)")
+            }
+        }
+    }
+
     package static func timesLeadToPositions(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let none = try await store.log.position(before: .zero, in: main.id)

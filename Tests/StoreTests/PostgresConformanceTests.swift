@@ -50,6 +50,10 @@ import Testing
         try await Conformance.aPageKnowsWhereTheNextOneEnds(TestCluster.make)
     }
 
+    @Test func chunksTellTheirKeys() async throws {
+        try await Conformance.chunksTellTheirKeys(TestCluster.make)
+    }
+
     @Test func timesLeadToPositions() async throws {
         try await Conformance.timesLeadToPositions(TestCluster.make)
     }

@@ -78,10 +78,12 @@ struct LogCheck {
 /// Two publishers and two subscribers, one of which gets half of the events.
 final class LoadGroup {
     private let load = Load()
+    private let address: Address
     private let publishers: [(name: String, worker: Worker<LoadPublisher.Summary>)]
     private let subscribers: [(load: LoadSubscriber, worker: Worker<LoadSubscriber.Summary>)]
 
     init(_ address: Address) {
+        self.address = address
         let load = self.load
         self.publishers = ["one", "two"].map { name in
             (name, LoadPublisher(name: name, address: address, load: load).start())
@@ -109,6 +111,10 @@ final class LoadGroup {
     func finish(_ database: Database, _ test: String) throws {
         self.load.stop()
         let published = try self.publishers.map { ($0.name, try $0.worker.join()) }
+        // What was answered UNAVAILABLE may still be written, but not after this.
+        try eventually("a publish is answered", seconds: 60) {
+            (try? TestClient(self.address).publish("settled", "")) != nil
+        }
         let head = try database.number("SELECT head FROM dormouse.exchange WHERE name = 'main'")
         for (subscriber, _) in self.subscribers {
             subscriber.target.withLock { $0 = UInt64(head) }
