@@ -13,6 +13,8 @@ struct CommandOption: Hashable, Sendable {
     let name: String
     /// What stands for the value in the help; nil for a switch.
     let value: String?
+    /// What stands for a value that may be left out.
+    var optionalValue: String?
     let help: String
     let repeats: Bool
     let kind: ValueKind
@@ -31,6 +33,17 @@ struct CommandOption: Hashable, Sendable {
         self.oldNames = oldNames
     }
 
+    /// A switch that may be given a value, behind a =.
+    init(optionalValue name: String, _ value: String, _ help: String) {
+        self.name = name
+        self.value = nil
+        self.optionalValue = value
+        self.help = help
+        self.repeats = false
+        self.kind = .anything
+        self.oldNames = []
+    }
+
     /// A switch.
     init(_ name: String, _ help: String) {
         self.name = name
@@ -41,7 +54,10 @@ struct CommandOption: Hashable, Sendable {
         self.oldNames = []
     }
 
-    var title: String { "--\(self.name)" + (self.value.map { " \($0)" } ?? "") }
+    var title: String {
+        "--\(self.name)" + (self.value.map { " \($0)" } ?? "")
+            + (self.optionalValue.map { "[=\($0)]" } ?? "")
+    }
 
     func isCalled(_ title: String) -> Bool {
         title == "--\(self.name)" || self.oldNames.contains { title == "--\($0)" }

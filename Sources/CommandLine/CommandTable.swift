@@ -10,13 +10,14 @@ enum CommandTable {
         CommandSection(
             title: "Subscriptions",
             commands: [SubscriptionsCommand.description] + NameCommands.all + [
-                ExplainCommand.description
+                ExplainCommand.description, TraceCommand.description,
             ]),
         CommandSection(
             title: "Server",
-            commands: [CheckCommand.description] + ExchangesCommand.all + ListCommands.all + [
-                StateCommand.description, ServerCommand.description,
-            ]),
+            commands: [CheckCommand.description, TopCommand.description] + ExchangesCommand.all
+                + ListCommands.all + [
+                    StateCommand.description, ServerCommand.description, VerifyCommand.description,
+                ]),
         CommandSection(
             title: "This program",
             commands: ContextCommands.all + [

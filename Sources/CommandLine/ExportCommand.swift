@@ -14,6 +14,18 @@ enum FileFormat: String, CaseIterable {
         "format", "FORMAT", of: .words(Self.allCases.map(\.rawValue)),
         "ndjson or protobuf; default: protobuf for a FILE.pb, else ndjson")
 
+    fileprivate func append(
+        _ event: LentEvent, hasPosition: Bool, to bytes: inout [UInt8]
+    ) {
+        switch self {
+        case .ndjson:
+            EventText.appendJSON(event, isExact: true, hasPosition: hasPosition, to: &bytes)
+            bytes.append(UInt8(ascii: "\n"))
+        case .protobuf:
+            ProtobufEvents.append(event, hasPosition: hasPosition, to: &bytes)
+        }
+    }
+
     /// By --format, else by the file's name.
     init(_ invocation: Invocation, path: String?) throws(CommandFailure) {
         guard let name = invocation.value("format") else {
@@ -57,7 +69,9 @@ enum ExportCommand {
         let after = try invocation.number("after", in: 0...UInt64(Int64.max)) ?? 0
         let filter = try Filters.filter(invocation)
         let connection = try Connection(invocation)
-        let head = try Self.head(connection)
+        let reading = LogReading(
+            connection, exchange: connection.exchange, filter, doing: "cannot export")
+        let head = try reading.description().head
         let last = min(
             try invocation.number("to", in: 1...UInt64(Int64.max)) ?? head, head)
         let file = try path.map { path throws(CommandFailure) in
@@ -66,80 +80,29 @@ enum ExportCommand {
         let output = file.map { Output(descriptor: $0.descriptor) } ?? Output()
         var progress = Progress(
             invocation, "exporting", of: last > after ? last - after : nil)
-        let count = try Self.write(
-            connection, filter, after: after, last: last, output,
-            { event, bytes in
-                switch format {
-                case .ndjson:
-                    EventText.appendJSON(
-                        event, isExact: true,
-                        hasPosition: !invocation.has("no-positions"), to: &bytes)
-                    bytes.append(UInt8(ascii: "\n"))
-                case .protobuf:
-                    ProtobufEvents.append(
-                        event, hasPosition: !invocation.has("no-positions"), to: &bytes)
+        let hasPosition = !invocation.has("no-positions")
+        var written: UInt64 = 0
+        try reading.forEach(after: after, last: last) {
+            batch, count, position throws(CommandFailure) in
+            output.gather { bytes in
+                for index in 0..<count {
+                    format.append(batch[index], hasPosition: hasPosition, to: &bytes)
                 }
-            }, &progress)
-        try output.flush()
-        try file?.complete()
-        progress.end()
-        if let path { return try Output.say("exported \(Text.count(count, "event")) to \(path)") }
-        return .success
-    }
-
-    private static func head(_ connection: Connection) throws(CommandFailure) -> UInt64 {
-        let name = connection.exchange ?? "main"
-        let exchanges = try connection.ask("cannot export") { client throws(DormouseError) in
-            try client.exchanges()
-        }
-        guard let exchange = exchanges.first(where: { $0.name == name }) else {
-            throw connection.advised(
-                CommandFailure(
-                    DormouseError(.notFound, "there is no exchange \(name)"),
-                    doing: "cannot export"))
-        }
-        return exchange.head
-    }
-
-    /// Everything up to `last`, through a subscription: a server sends many times faster so than it
-    /// answers one page after the other.
-    private static func write(
-        _ connection: Connection, _ filter: Filter, after: UInt64, last: UInt64, _ output: Output,
-        _ append: (LentEvent, inout [UInt8]) -> Void, _ progress: inout Progress
-    ) throws(CommandFailure) -> UInt64 {
-        guard last > after else { return 0 }
-        var options = SubscribeOptions(
-            filter, from: after == 0 ? .first : .position(after + 1),
-            exchange: connection.exchange)
-        options.acknowledgeOnSend = true
-        let subscription = try connection.ask("cannot export") { client throws(DormouseError) in
-            try client.subscribe(options)
-        }
-        var count: UInt64 = 0
-        while subscription.position < last {
-            let isTaken = try asking("cannot export") { () throws(DormouseError) -> Bool in
-                let taken: Void? = try subscription.next { batch in
-                    output.gather { bytes in
-                        for index in 0..<batch.count where batch[index].position <= last {
-                            append(batch[index], &bytes)
-                            count += 1
-                        }
-                    }
-                }
-                if taken == nil {
-                    try connection.client.wait(milliseconds: connection.timeoutMilliseconds)
-                }
-                return taken != nil
             }
-            guard isTaken else { continue }
+            written += UInt64(count)
             try output.flushBlocks { () throws(CommandFailure) in
                 try asking("cannot export") { () throws(DormouseError) in
                     try connection.client.process()
                 }
             }
-            progress.update(min(subscription.position, last) - after, events: count)
+            progress.update(position - after, events: written)
+            return true
         }
-        return count
+        try output.flush()
+        try file?.complete()
+        progress.end()
+        if let path { return try Output.say("exported \(Text.count(written, "event")) to \(path)") }
+        return .success
     }
 }
 

@@ -53,8 +53,10 @@ struct Invocation {
             throw .usage(Self.unknown(title, command))
         }
         if option.value == nil {
-            guard parts.count == 1 else { throw .usage("\(title) takes no value") }
-            self.values[option.name] = []
+            guard parts.count == 1 || option.optionalValue != nil else {
+                throw .usage("\(title) takes no value")
+            }
+            self.values[option.name] = parts.count > 1 ? [String(parts[1])] : []
             return
         }
         guard let value = parts.count > 1 ? String(parts[1]) : rest.popFirst() else {

@@ -10,6 +10,7 @@ enum ListCommands {
         usage: ["receivers list [--exchange NAME]"], operands: 0...0,
         options: [
             CommandOption("exchange", "NAME", of: .exchange, "only this one; default all"), .json,
+            Watch.option,
         ],
         examples: [
             "dormouse receivers list", "dormouse receivers list --exchange orders --json",
@@ -19,34 +20,26 @@ enum ListCommands {
             ID 0 is one that only subscriptions without a name use.
             """,
         run: { invocation throws(CommandFailure) in
-            let connection = try Connection(invocation)
-            var receivers: [ReceiverInfo] = []
-            for exchange in try connection.exchanges() {
-                receivers += try connection.ask("cannot list receivers") {
-                    client throws(DormouseError) in try client.receivers(exchange: exchange)
+            try Watch.run(invocation) { connection, show throws(CommandFailure) in
+                var receivers: [ReceiverInfo] = []
+                for exchange in try connection.exchanges() {
+                    receivers += try connection.ask("cannot list receivers") {
+                        client throws(DormouseError) in try client.receivers(exchange: exchange)
+                    }
                 }
-            }
-            let output = Output()
-            var table = Table([
-                ("EXCHANGE", .left), ("ID", .right), ("AWAKE", .right), ("SLEEPING", .right),
-                ("FILTER", .left),
-            ])
-            for receiver in receivers {
-                if invocation.has("json") {
-                    try output.write(Self.json(receiver))
-                } else {
+                var table = Table([
+                    ("EXCHANGE", .left), ("ID", .right), ("AWAKE", .right), ("SLEEPING", .right),
+                    ("FILTER", .left),
+                ])
+                for receiver in receivers {
                     table.add([
                         Text.printable(receiver.exchange), String(receiver.id),
                         String(receiver.awake), String(receiver.sleeping),
                         Text.filter(receiver.filter),
                     ])
                 }
+                return invocation.has("json") ? receivers.map(Self.json) : table.lines(show)
             }
-            if !invocation.has("json") {
-                try output.write(table, Show(invocation, output))
-            }
-            try output.flush()
-            return .success
         })
 
     private static func json(_ receiver: ReceiverInfo) -> String {
@@ -70,48 +63,43 @@ enum ListCommands {
         usage: ["connections list [--exchange NAME]"], operands: 0...0,
         options: [
             CommandOption("exchange", "NAME", of: .exchange, "only this one; default all"), .json,
+            Watch.option,
         ],
         examples: ["dormouse connections list", "dormouse connections list --json | jq .peer"],
         notes: """
             Connections that only publish or ask are counted by 'dormouse server', and not listed.
             """,
         run: { invocation throws(CommandFailure) in
-            let connection = try Connection(invocation)
-            var consumed: [Peer: [String]] = [:]
-            for exchange in try connection.exchanges() {
-                let subscribers = try connection.ask("cannot list connections") {
-                    client throws(DormouseError) in try client.subscribers(exchange: exchange)
+            try Watch.run(invocation) { connection, show throws(CommandFailure) in
+                var json: [String] = []
+                var consumed: [Peer: [String]] = [:]
+                for exchange in try connection.exchanges() {
+                    let subscribers = try connection.ask("cannot list connections") {
+                        client throws(DormouseError) in try client.subscribers(exchange: exchange)
+                    }
+                    for subscriber in subscribers where !subscriber.peer.isEmpty {
+                        let peer = Peer(
+                            peer: subscriber.peer, client: subscriber.client,
+                            principal: subscriber.principal)
+                        consumed[peer, default: []].append("\(exchange)/\(subscriber.name)")
+                    }
                 }
-                for subscriber in subscribers where !subscriber.peer.isEmpty {
-                    let peer = Peer(
-                        peer: subscriber.peer, client: subscriber.client,
-                        principal: subscriber.principal)
-                    consumed[peer, default: []].append("\(exchange)/\(subscriber.name)")
-                }
-            }
-            let output = Output()
-            var table = Table([
-                ("PEER", .left), ("CLIENT", .left), ("SUBSCRIPTIONS", .left),
-            ])
-            for (peer, names) in consumed.sorted(by: { $0.key.peer < $1.key.peer }) {
-                if invocation.has("json") {
+                var table = Table([
+                    ("PEER", .left), ("CLIENT", .left), ("SUBSCRIPTIONS", .left),
+                ])
+                for (peer, names) in consumed.sorted(by: { $0.key.peer < $1.key.peer }) {
                     let list = names.map { JSONText.quoted($0) }.joined(separator: ",")
-                    try output.write(
+                    json.append(
                         "{\"peer\":\(JSONText.quoted(peer.peer)),"
                             + "\"client\":\(JSONText.quoted(peer.client)),"
                             + "\"principal\":\(JSONText.quoted(peer.principal)),"
                             + "\"subscriptions\":[\(list)]}")
-                } else {
                     table.add([
                         Text.printable(peer.peer), Text.printable(peer.client),
                         names.joined(separator: " "),
                     ])
                 }
+                return invocation.has("json") ? json : table.lines(show)
             }
-            if !invocation.has("json") {
-                try output.write(table, Show(invocation, output))
-            }
-            try output.flush()
-            return .success
         })
 }

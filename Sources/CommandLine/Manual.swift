@@ -53,7 +53,10 @@ enum Manual {
         if options.isEmpty { return [] }
         var lines = [".Bl -tag -width Ds"]
         for option in options {
-            let value = option.value.map { " Ar \(Self.escaped($0))" } ?? ""
+            let value =
+                option.value.map { " Ar \(Self.escaped($0))" } ?? option.optionalValue.map {
+                    " Ns Op = Ns Ar \(Self.escaped($0))"
+                } ?? ""
             lines.append(".It Fl \\-\(Self.escaped(option.name))\(value)")
             lines += Self.text(option.help)
         }

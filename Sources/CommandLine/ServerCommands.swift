@@ -7,23 +7,18 @@ enum ExchangesCommand {
 
     private static let list = CommandDescription(
         name: "exchanges list", otherNames: ["exchanges"], summary: "list the exchanges",
-        usage: ["exchanges list [--json | --names]"], operands: 0...0, options: [.json, .names],
+        usage: ["exchanges list [--json | --names]"], operands: 0...0,
+        options: [.json, .names, Watch.option],
         examples: ["dormouse exchanges list", "dormouse exchanges list --json | jq .head"],
         run: { invocation throws(CommandFailure) in
-            let client = try Connection(invocation).client
-            let exchanges = try asking("cannot list exchanges") { () throws(DormouseError) in
-                try client.exchanges()
+            try Watch.run(invocation) { connection, show throws(CommandFailure) in
+                let exchanges = try connection.ask("cannot list exchanges") {
+                    client throws(DormouseError) in try client.exchanges()
+                }
+                if invocation.has("names") { return exchanges.map(\.name) }
+                return invocation.has("json")
+                    ? exchanges.map(Self.json) : Self.table(exchanges).lines(show)
             }
-            let output = Output()
-            if invocation.has("names") {
-                for exchange in exchanges { try output.write(exchange.name) }
-            } else if invocation.has("json") {
-                for exchange in exchanges { try output.write(Self.json(exchange)) }
-            } else {
-                try output.write(Self.table(exchanges), Show(invocation, output))
-            }
-            try output.flush()
-            return .success
         })
 
     private static let create = CommandDescription(
@@ -75,23 +70,20 @@ enum ExchangesCommand {
 enum ServerCommand {
     static let description = CommandDescription(
         name: "server", summary: "show the server: version, uptime, connections, store",
-        usage: ["server [--json]"], operands: 0...0, options: [.json, .utc],
+        usage: ["server [--json]"], operands: 0...0, options: [.json, .utc, Watch.option],
         examples: ["dormouse server", "dormouse server --json | jq .store_available"],
         notes: "Ends with 69 when the server cannot reach its Postgres.", run: Self.run)
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let client = try Connection(invocation).client
-        let server = try asking("cannot ask the server") { () throws(DormouseError) in
-            try client.server()
+        var isAvailable = true
+        let exit = try Watch.run(invocation) { connection, show throws(CommandFailure) in
+            let server = try connection.ask("cannot ask the server") {
+                client throws(DormouseError) in try client.server()
+            }
+            isAvailable = server.isStoreAvailable
+            return invocation.has("json") ? [Self.json(server)] : Self.lines(server, show)
         }
-        let output = Output()
-        for line in invocation.has("json")
-            ? [Self.json(server)] : Self.lines(server, Show(invocation, output))
-        {
-            try output.write(line)
-        }
-        try output.flush()
-        return server.isStoreAvailable ? .success : .unavailable
+        return exit == .success && !isAvailable ? .unavailable : exit
     }
 
     private static func lines(_ server: ServerInfo, _ show: Show) -> [String] {

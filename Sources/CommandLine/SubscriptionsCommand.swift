@@ -8,6 +8,7 @@ enum SubscriptionsCommand {
         usage: ["subscriptions list [OPTION...]"], operands: 0...0,
         options: [
             .exchange, CommandOption("prefix", "TEXT", "only names that begin so"), .json, .names,
+            Watch.option,
         ],
         examples: [
             "dormouse subscriptions list",
@@ -21,32 +22,25 @@ enum SubscriptionsCommand {
         run: Self.run)
 
     private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let connection = try Connection(invocation)
-        let subscriptions = try connection.ask("cannot list subscriptions") {
-            client throws(DormouseError) in
-            try client.subscribers(
-                prefix: invocation.value("prefix") ?? "", exchange: connection.exchange)
-        }
-        let output = Output()
-        if invocation.has("names") {
-            for subscription in subscriptions { try output.write(subscription.name) }
-        } else if invocation.has("json") {
-            for subscription in subscriptions { try output.write(Self.json(subscription)) }
-        } else {
+        try Watch.run(invocation) { connection, show throws(CommandFailure) in
+            let subscriptions = try connection.ask("cannot list subscriptions") {
+                client throws(DormouseError) in
+                try client.subscribers(
+                    prefix: invocation.value("prefix") ?? "", exchange: connection.exchange)
+            }
+            if invocation.has("names") { return subscriptions.map(\.name) }
+            if invocation.has("json") { return subscriptions.map(Self.json) }
             var table = Table([
                 ("NAME", .left), ("STATE", .left), ("POSITION", .right), ("HEAD", .right),
                 ("LAG", .right), ("SINCE", .left), ("REASON/PEER", .left),
             ])
-            let show = Show(invocation, output)
             for subscription in subscriptions {
                 table.add(
                     Self.row(subscription, now: show.isTerminal ? show.now : nil),
                     colours: Self.colour(subscription.state).map { [1: $0] } ?? [:])
             }
-            try output.write(table, show)
+            return table.lines(show)
         }
-        try output.flush()
-        return .success
     }
 
     // MARK: Output

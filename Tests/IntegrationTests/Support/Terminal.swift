@@ -47,7 +47,7 @@ final class Terminal {
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setflags(
             &attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK) | Self.newSession))
-        var variables = Child.environment.merging(["TERM": "xterm-256color"]) { $1 }
+        var variables = Child.environment.merging(["TERM": "xterm-256color", "NO_COLOR": ""]) { $1 }
         variables.merge(environment) { $1 }
         var process: pid_t = 0
         let code = Child.withPointers(command) { arguments in
@@ -75,11 +75,17 @@ final class Terminal {
         _ = Array(text.utf8).withUnsafeBytes { write(self.master, $0.baseAddress, $0.count) }
     }
 
-    /// Waits until the terminal shows this. What was shown before can be passed over.
-    func waitFor(_ text: String, after: Int = 0) throws {
-        try eventually("the terminal shows '\(text)', it shows: \(self.shown.suffix(2000))") {
-            self.read()
-            return self.shown.dropFirst(after).contains(text)
+    /// Waits until the terminal has shown this.
+    func waitFor(_ text: String) throws {
+        do {
+            try eventually("the terminal shows this") {
+                self.read()
+                return self.shown.contains(text)
+            }
+        } catch {
+            throw Problem(
+                "the terminal does not show \(text.debugDescription), but "
+                    + self.shown.suffix(1000).debugDescription)
         }
     }
 
