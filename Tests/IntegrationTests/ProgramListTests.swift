@@ -44,7 +44,7 @@ extension Integration {
             try client.client.cancel(sleeper)
             _ = try client.end(of: sleeper)
             var session = Session(client)
-            try session.run("dormouse receivers list | sed -E 's/ [0-9]+ / 7 /'")
+            try session.run("dormouse receivers list | sed -E 's/ +ID /  ID /; s/ +[0-9]+ /   7 /'")
             try session.run("dormouse receivers list --json | sed -E 's/\"id\":[0-9]+/\"id\":7/'")
             try session.run("dormouse connections list")
             try session.run("dormouse connections list --json")
