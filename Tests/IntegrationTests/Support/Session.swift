@@ -20,16 +20,23 @@ struct Session {
     /// Runs a command line, as a shell would.
     mutating func run(_ line: String, input: String = "") throws {
         let outcome = try Command.run(
-            ["/bin/bash", "-c", "set -o pipefail; PATH='\(Server.binaries)':$PATH; \(line)"],
+            [
+                "/bin/bash", "-c",
+                "set -o pipefail; cd \"${FOLDER:-.}\"; PATH='\(Server.binaries)':$PATH; \(line)",
+            ],
             input: input, environment: self.environment.merging(["FOLDER": self.folder]) { $1 })
         self.text += "$ \(line)\n" + self.steady(outcome.output + outcome.errors)
-        if outcome.end != .exit(0) { self.text += "(\(outcome.end))\n" }
+        switch outcome.end {
+        case .exit(0): break
+        case .exit(let code): self.text += "[exit code \(code)]\n"
+        case .signal(let signal): self.text += "[signal \(signal)]\n"
+        }
     }
 
     /// The text, without what differs from run to run.
     private func steady(_ text: String) -> String {
         let text = self.folder.isEmpty ? text : text.replacing(self.folder, with: "$FOLDER")
-        return text.replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) { match in
+        return text.replacing(/20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) { match in
             match.output.1 == nil ? "2026-03-01T12:00:00Z" : "2026-03-01T12:00:00.000Z"
         }
         .replacing(/127\.0\.0\.1:\d{5}/, with: "127.0.0.1:40000")
