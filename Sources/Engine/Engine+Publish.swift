@@ -49,36 +49,52 @@ extension Engine {
             exchange.writerSignal.signal()
             self.armExpiry(exchange)
         case .answer(let answer):
-            self.answer(ticket, answer)
+            guard let session = self.sessions[ticket.connection] else { return }
+            Self.answer(ticket.stream, answer, session)
         }
     }
 
+    /// Answers come in runs of one connection, which is looked up once.
     private func answer(_ answers: [AnsweredTicket]) {
-        for answered in answers { self.answer(answered.ticket, answered.answer) }
-        // Room for more requests, once per connection rather than once per answer.
+        var connection: ConnectionID?
+        var session: Session?
         for answered in answers {
+            if answered.ticket.connection != connection {
+                connection = answered.ticket.connection
+                session = self.sessions[answered.ticket.connection]
+            }
+            if let session { Self.answer(answered.ticket.stream, answered.answer, session) }
+        }
+        self.makeRoom(after: answers)
+    }
+
+    /// Room for more requests, when all of them are answered.
+    private func makeRoom(after answers: [AnsweredTicket]) {
+        var connection: ConnectionID?
+        for answered in answers where answered.ticket.connection != connection {
+            connection = answered.ticket.connection
             guard let session = self.sessions[answered.ticket.connection] else { continue }
             if session.isPaused { self.resumeReading(session) }
             if self.isDraining { self.closeIfFinished(session) }
         }
     }
 
-    private func answer(_ ticket: Ticket, _ answer: PublishAnswer) {
-        guard let session = self.sessions[ticket.connection] else { return }
+    private static func answer(
+        _ stream: StreamID, _ answer: PublishAnswer, _ session: Session
+    ) {
         switch answer {
         case .published(let first, let last, let duplicates):
             session.answer(
-                ticket.stream,
+                stream,
                 .publish(
                     PublishReply(
                         firstPosition: first.rawValue, lastPosition: last.rawValue,
                         duplicates: duplicates)))
         case .producer(let sequence, let position):
             session.answer(
-                ticket.stream,
-                .producer(ProducerReply(sequence: sequence, position: position.rawValue)))
+                stream, .producer(ProducerReply(sequence: sequence, position: position.rawValue)))
         case .failed(let failure):
-            session.fail(ticket.stream, failure)
+            session.fail(stream, failure)
         }
     }
 

@@ -33,6 +33,10 @@ final class Session {
     var roomWaiter: CheckedContinuation<Void, Never>?
     /// Handed to the peer so far, taken by its socket or not.
     private(set) var sentBytes: UInt64 = 0
+    /// Memory of the frame before: most are small, and allocating each costs as much as writing it.
+    private var spare: [UInt8] = []
+    /// Larger ones are given back: connections are many, and most are idle.
+    private static let spareBytesMax = 256
     var client = ""
     var principal = ""
 
@@ -48,37 +52,37 @@ final class Session {
     // MARK: Sending
 
     func send(_ reply: Reply, on stream: StreamID) {
-        var bytes: [UInt8] = []
-        FrameEncoder.append(reply, stream: stream, to: &bytes)
-        self.put(bytes)
+        self.put { FrameEncoder.append(reply, stream: stream, to: &$0) }
     }
 
     func send(_ failure: Failure, as type: FrameType, on stream: StreamID) {
-        var bytes: [UInt8] = []
-        FrameEncoder.append(failure, as: type, stream: stream, to: &bytes)
-        self.put(bytes)
+        self.put { FrameEncoder.append(failure, as: type, stream: stream, to: &$0) }
     }
 
     func send(_ type: FrameType, payload: [UInt8] = []) {
-        var bytes: [UInt8] = []
-        FrameEncoder.append(type, to: &bytes) { $0 += payload }
-        self.put(bytes)
+        self.put { FrameEncoder.append(type, to: &$0) { $0 += payload } }
     }
 
     func send(
         _ delivery: DeliveryHeader, _ portion: Portion?, of block: ByteBlock?, on stream: StreamID
     ) {
-        var bytes: [UInt8] = []
-        FrameEncoder.append(delivery, eventsBytes: portion?.bytes ?? 0, stream: stream, to: &bytes)
-        self.put(bytes)
+        self.put {
+            FrameEncoder.append(
+                delivery, eventsBytes: portion?.bytes ?? 0, stream: stream, to: &$0)
+        }
         guard let portion, let block else { return }
         for range in portion.ranges { self.peer.send(block, range) }
         self.sentBytes &+= UInt64(portion.bytes)
     }
 
-    private func put(_ bytes: [UInt8]) {
+    private func put(_ write: (inout [UInt8]) -> Void) {
+        var bytes: [UInt8] = []
+        swap(&bytes, &self.spare)
+        bytes.removeAll(keepingCapacity: true)
+        write(&bytes)
         self.peer.send(bytes)
         self.sentBytes &+= UInt64(bytes.count)
+        if bytes.capacity <= Self.spareBytesMax { swap(&bytes, &self.spare) }
     }
 
     // MARK: Answering
@@ -92,11 +96,11 @@ final class Session {
     /// Answers a fetch: event records go as they lie in chunks.
     func answer(_ stream: StreamID, _ delivery: DeliveryHeader, records: [UInt8]) {
         guard let request = self.machine.answered(stream), !request.isQuiet else { return }
-        var bytes: [UInt8] = []
-        FrameEncoder.append(
-            delivery, eventsBytes: records.count, as: .response, stream: stream, to: &bytes)
-        bytes += records
-        self.put(bytes)
+        self.put {
+            FrameEncoder.append(
+                delivery, eventsBytes: records.count, as: .response, stream: stream, to: &$0)
+            $0 += records
+        }
     }
 
     /// Answers a request with a failure: streams by END, others by RESPONSE.
