@@ -17,6 +17,7 @@ enum CommandTable {
             commands: [CheckCommand.description, TopCommand.description] + ExchangesCommand.all
                 + ListCommands.all + [
                     StateCommand.description, ServerCommand.description, VerifyCommand.description,
+                    BenchCommand.description,
                 ]),
         CommandSection(
             title: "This program",

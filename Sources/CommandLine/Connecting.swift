@@ -16,7 +16,7 @@ struct Connection {
     /// connection is the end: most commands are one question.
     init(
         _ invocation: Invocation, options: [String: String] = [:], reconnects: Bool = false,
-        timeoutMillisecondsMax: Int32 = .max
+        timeoutMillisecondsMax: Int32 = .max, exchangeDefault: String? = nil
     ) throws(CommandFailure) {
         let timeout = try invocation.duration("timeout") ?? Self.timeoutDefault
         self.timeoutMilliseconds = min(Int32(clamping: timeout), timeoutMillisecondsMax)
@@ -26,9 +26,9 @@ struct Connection {
                 try Name(name, what: "exchange").text
             }
         }
-        self.exchange = exchange ?? address.exchange
+        self.exchange = exchange ?? address.exchange ?? exchangeDefault
         var options = options
-        options["exchange"] = exchange
+        options["exchange"] = exchange ?? (address.exchange == nil ? exchangeDefault : nil)
         do throws(DormouseError) {
             self.client = try BlockingClient(
                 address.uri,

@@ -90,3 +90,22 @@ struct VerificationTests {
                 == "main: NOT in order: there are 1 events instead of 2; of 1 event")
     }
 }
+
+struct BenchResultTests {
+    @Test func ratesAndQuantilesAreWhatTheySay() {
+        var result = BenchResult(events: 100_000, size: 100)
+        result.publishSeconds = 0.5
+        result.readSeconds = 0.1
+        result.commit = (1...200).map { Double($0) / 10 }
+        result.arrival = [0.004, 0.006]
+        #expect(
+            result.lines == [
+                "published  200,000 events/s, 19.1 MiB/s",
+                "delivered  1,000,000 events/s, 95.4 MiB/s",
+                "commit     half within 10.00 ms, 99 % within 19.80 ms",
+                "arrival    half within 0.00 ms, 99 % within 0.01 ms",
+            ])
+        #expect(BenchResult.quantile([], 0.5) == 0)
+        #expect(BenchResult.rate(5, 0) == 0)
+    }
+}

@@ -42,6 +42,25 @@ extension Integration {
                     .contains(client.exchange))
         }
 
+        /// As a person meets it: an interactive bash, and the Tab key.
+        @Test func theTabKeyCompletesInBash() throws {
+            let client = try SharedServer.connect()
+            try client.subscribe("billing")
+            let terminal = try Terminal(
+                ["/bin/bash", "--norc", "--noprofile", "-i"],
+                environment: [
+                    "DORMOUSE_URL": "\(client.client.address)/\(client.exchange)", "PS1": "ready> ",
+                    "INPUTRC": "/dev/null", "HISTFILE": "",
+                ])
+            try terminal.waitFor("ready> ")
+            terminal.type("PATH='\(Server.binaries)':$PATH; source <(dormouse completion bash)\n")
+            terminal.type("dormouse subscriptions sh\tbil\t--js\t\n")
+            try terminal.waitFor("\"name\":\"billing\"")
+            #expect(terminal.shown.contains("dormouse subscriptions show billing --json"))
+            terminal.type("exit\n")
+            #expect(try terminal.wait() == .exit(0))
+        }
+
         @Test func bashCompletesFileNamesWhereAFileIsWanted() throws {
             let folder = try Folder.make()
             defer { Folder.remove(folder) }

@@ -86,6 +86,18 @@ extension Integration {
             #expect(try session.isRecorded(as: "trace"))
         }
 
+        @Test func aBenchMeasuresAndAsksBefore() throws {
+            try withServer { server, _ in
+                var session = Session(["DORMOUSE_URL": try server.uri()])
+                let steady = "sed -E 's/[0-9][0-9,.]*/N/g; s/ [KMG]?i?B.s/ B.s/'"
+                try session.run("dormouse bench --events 5000")
+                try session.run("dormouse bench --events 5000 --size 10 --yes | \(steady)")
+                try session.run("dormouse bench --events 10 --yes --json | \(steady)")
+                try session.run("dormouse admin verify")
+                #expect(try session.isRecorded(as: "bench"))
+            }
+        }
+
         @Test func aLogIsVerified() throws {
             try withServer { server, database in
                 let client = try TestClient(try server.address())
