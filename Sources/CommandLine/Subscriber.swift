@@ -64,11 +64,27 @@ final class Subscriber {
     // MARK: The beginning
 
     private func open(_ options: SubscribeOptions) throws(CommandFailure) -> BlockingSubscription {
+        let deadline = ContinuousClock.now + .milliseconds(self.client.answerMilliseconds)
         let subscription: BlockingSubscription
+        var exit: ExitCode?
         do throws(DormouseError) {
-            subscription = try self.client.subscribe(options)
+            subscription = try self.client.subscribeLater(options)
+            while !subscription.isLive {
+                exit = self.interrupts.take()
+                if exit != nil { break }
+                let left = deadline - ContinuousClock.now
+                guard left > .zero else {
+                    throw DormouseError(
+                        .timeout,
+                        "the server did not answer within \(self.client.answerMilliseconds) ms")
+                }
+                try self.client.wait(
+                    wake: self.interrupts.descriptor,
+                    milliseconds: Int32(left / .milliseconds(1)) + 1)
+                // What the server refuses.
+                if let end = subscription.endError { throw end }
+            }
         } catch {
-            if let exit = self.interrupts.take() { throw CommandFailure(exit, "") }
             var failure = CommandFailure(error, doing: self.doing)
             if error.status == .failedPrecondition {
                 failure.message +=
@@ -76,6 +92,8 @@ final class Subscriber {
             }
             throw failure
         }
+        // Nothing came, so there is nothing to confirm.
+        if let exit { throw CommandFailure(exit, "") }
         self.isConfirmed = true
         if Output.isTelling {
             Output.tell(

@@ -42,6 +42,11 @@ public final class BlockingSubscription {
     /// Whether the server has confirmed it on the present connection.
     public var isLive: Bool { self.subscription.map { dormouse_is_live($0) } ?? false }
 
+    /// Why it is over; nil: it is not.
+    public var endError: DormouseError? {
+        self.subscription.map { Connection.end(of: $0) } ?? Self.ended
+    }
+
     /// Ends it, and waits until the server has taken what was acknowledged and put the name to sleep.
     public func end() throws(DormouseError) {
         guard let subscription = self.subscription else { return }
@@ -60,18 +65,31 @@ extension BlockingClient {
     public func subscribe(
         _ options: SubscribeOptions
     ) throws(DormouseError) -> BlockingSubscription {
-        let loan = Loan()
-        var made: OpaquePointer?
-        var request = options.request(loan)
-        let status = dormouse_subscribe(
-            self.handle.pointer, &request, self.answerMilliseconds, &made)
-        loan.end()
-        try self.handle.check(status)
-        let subscription = BlockingSubscription(self, made)
+        let subscription = try self.begin(options, self.answerMilliseconds)
         guard subscription.isLive else {
             throw DormouseError(
                 .timeout, "the server did not answer within \(self.answerMilliseconds) ms")
         }
         return subscription
+    }
+
+    /// The same without waiting: `isLive` tells when the server has confirmed it, `next` throws what it
+    /// refuses.
+    public func subscribeLater(
+        _ options: SubscribeOptions
+    ) throws(DormouseError) -> BlockingSubscription {
+        try self.begin(options, 0)
+    }
+
+    private func begin(
+        _ options: SubscribeOptions, _ timeout: Int32
+    ) throws(DormouseError) -> BlockingSubscription {
+        let loan = Loan()
+        var made: OpaquePointer?
+        var request = options.request(loan)
+        let status = dormouse_subscribe(self.handle.pointer, &request, timeout, &made)
+        loan.end()
+        try self.handle.check(status)
+        return BlockingSubscription(self, made)
     }
 }

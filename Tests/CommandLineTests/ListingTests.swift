@@ -4,6 +4,12 @@ import PlainClient
 import Testing
 import Wire
 
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 @testable import CommandLine
 
 struct ListingTests {
@@ -150,6 +156,29 @@ struct PublisherTests {
         #expect(publisher.outcome.answered == 2)
     }
 
+    @Test func whatIsStoredBehindARefusalDoesNotCountAsUpToThere() throws {
+        var publisher = try self.publisher { server in
+            guard let (first, _) = server.request() else { return }
+            server.send(.publish(PublishReply(firstPosition: 1, lastPosition: 1)), on: first)
+            guard let (second, _) = server.request(), let (third, _) = server.request() else {
+                return
+            }
+            server.send(Failure(.resourceExhausted, "full"), as: .response, on: second)
+            server.send(.publish(PublishReply(firstPosition: 2, lastPosition: 2)), on: third)
+            server.drain()
+        }
+        try self.add(1...1, to: &publisher)
+        try publisher.flush()
+        while publisher.outcome.answered < 1 { try publisher.client.wait() }
+        for line: UInt64 in 2...3 {
+            try self.add(line...line, to: &publisher)
+            try publisher.flush()
+        }
+        #expect(throws: CommandFailure.self) { try publisher.settle() }
+        #expect(publisher.outcome.published == 2)
+        #expect(publisher.outcome.lastLine == 1)
+    }
+
     @Test func aServerThatGoesAwayLeavesItUnknownWhatIsStored() throws {
         var publisher = try self.publisher { server in _ = server.request() }
         try self.add(1...1, to: &publisher)
@@ -161,5 +190,42 @@ struct PublisherTests {
             #expect(error.message.contains("it may be stored or not"))
         }
         #expect(publisher.outcome.lastLine == 0)
+    }
+}
+
+/// The subscriber against a server that does not answer.
+@Suite(.timeLimit(.minutes(1)), .serialized)
+struct SubscriberTests {
+    @Test func ctrlCEndsItAlsoBeforeTheServerHasAnswered() throws {
+        let server = try FakeServer { connection in
+            connection.welcome()
+            guard case .subscribe? = connection.request()?.request else { return }
+            // The terminal's Ctrl-C; the handler was installed before anything was sent.
+            kill(getpid(), SIGINT)
+            connection.drain()
+        }
+        let client = try BlockingClient(server.address.description, timeout: 60_000)
+        let invocation = try Invocation(["name"], of: SubscribeCommand.description)
+        let subscriber = try Subscriber(title: "'name'", count: nil, invocation, client: client)
+        #expect(throws: CommandFailure(.interrupted, "")) {
+            try subscriber.run(SubscribeOptions(name: "name"))
+        }
+    }
+
+    @Test func aServerThatNeverAnswersIsGivenUp() throws {
+        let server = try FakeServer { connection in
+            connection.welcome()
+            connection.drain()
+        }
+        let client = try BlockingClient(server.address.description, timeout: 200)
+        let invocation = try Invocation(["name"], of: SubscribeCommand.description)
+        let subscriber = try Subscriber(title: "'name'", count: nil, invocation, client: client)
+        #expect {
+            try subscriber.run(SubscribeOptions(name: "name"))
+        } throws: {
+            ($0 as? CommandFailure)?.line
+                == "dormouse: cannot subscribe 'name': the server did not answer within 200 ms "
+                + "[DEADLINE_EXCEEDED]"
+        }
     }
 }
