@@ -7,7 +7,8 @@ enum ContextCommands {
 
     private static let add = CommandDescription(
         name: "context add", summary: "name a server's address",
-        usage: ["context add NAME ADDRESS", "context add NAME -"], operands: 2...2, options: [],
+        usage: ["context add NAME ADDRESS", "context add NAME -"], operands: 2...2,
+        options: [.json],
         examples: [
             "dormouse context add prod dormouses://events.example.com/orders",
             "dormouse context add prod - < address-with-token",
@@ -31,9 +32,12 @@ enum ContextCommands {
             let isNew = contexts[name] == nil
             contexts.set(name, address)
             try ContextFile.write(contexts)
+            let isSelected = contexts.selected == name
             return try Output.say(
+                invocation,
                 (isNew ? "added '\(name)'" : "'\(name)' has a new address")
-                    + (contexts.selected == name ? ", which is selected" : ""))
+                    + (isSelected ? ", which is selected" : ""),
+                [("name", JSONText.quoted(name)), ("selected", "\(isSelected)")])
         })
 
     private static func address(_ operand: String) throws(CommandFailure) -> String {
@@ -80,7 +84,7 @@ enum ContextCommands {
 
     private static let select = CommandDescription(
         name: "context select", summary: "use a named address from now on",
-        usage: ["context select NAME"], operands: 1...1, operandKinds: [.context], options: [],
+        usage: ["context select NAME"], operands: 1...1, operandKinds: [.context], options: [.json],
         examples: ["dormouse context select prod", "dormouse context select test"],
         notes: """
             --server, --context, DORMOUSE_URL and DORMOUSE_CONTEXT, in this order, come before what is
@@ -92,13 +96,15 @@ enum ContextCommands {
             _ = try contexts.find(name)
             contexts.select(name)
             try ContextFile.write(contexts)
-            return try Output.say("selected '\(name)'")
+            return try Output.say(
+                invocation, "selected '\(name)'",
+                [("name", JSONText.quoted(name)), ("selected", "true")])
         })
 
     private static let remove = CommandDescription(
         name: "context remove", summary: "forget a named address",
         usage: ["context remove NAME"], operands: 1...1, operandKinds: [.context],
-        options: [.yes],
+        options: [.yes, .json],
         examples: ["dormouse context remove old --yes", "dormouse context remove test"],
         run: { invocation throws(CommandFailure) in
             let name = invocation.operands[0]
@@ -108,6 +114,7 @@ enum ContextCommands {
                 invocation, "this removes the context '\(name)' and its address")
             contexts.remove(name)
             try ContextFile.write(contexts)
-            return try Output.say("removed '\(name)'")
+            return try Output.say(
+                invocation, "removed '\(name)'", [("name", JSONText.quoted(name))])
         })
 }

@@ -49,7 +49,7 @@ enum ExportCommand {
             CommandOption("after", "POSITION", "begin after this one; default 0"),
             CommandOption("to", "POSITION", "end with this one; default the newest there is now"),
             CommandOption("no-positions", "leave out position and time, which an import sets anew"),
-            .yes, .noProgress,
+            .json, .yes, .noProgress,
         ],
         examples: [
             "dormouse export orders.jsonl --exchange orders",
@@ -59,7 +59,8 @@ enum ExportCommand {
             Nothing of an event is lost: 'dormouse import' makes the same events of it. In ndjson, what
             is not UTF-8 stands in base64; protobuf is messages dormouse.v1.Event, each behind its
             length as a varint. Without FILE, or with -, the events go to standard output. The file has
-            its name only when it is complete; one that exists is replaced with --yes.
+            its name only when it is complete; one that exists is replaced with --yes. --json
+            is about what is said of it, not about the events.
             """,
         run: Self.run)
 
@@ -101,8 +102,10 @@ enum ExportCommand {
         try output.flush()
         try file?.complete()
         progress.end()
-        if let path { return try Output.say("exported \(Text.count(written, "event")) to \(path)") }
-        return .success
+        guard let path else { return .success }
+        return try Output.say(
+            invocation, "exported \(Text.count(written, "event")) to \(path)",
+            [("exported", "\(written)"), ("file", JSONText.quoted(path))])
     }
 }
 

@@ -25,7 +25,10 @@ struct LogReading {
         guard let found = exchanges.first(where: { $0.name == name }) else {
             throw self.connection.advised(
                 CommandFailure(
-                    DormouseError(.notFound, "there is no exchange \(name)"), doing: self.doing))
+                    DormouseError(
+                        .notFound,
+                        "there is no exchange \(name); 'dormouse exchanges list' shows them"),
+                    doing: self.doing))
         }
         return found
     }

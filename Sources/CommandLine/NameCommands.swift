@@ -161,14 +161,14 @@ enum NameCommands {
 struct Target {
     let connection: Connection
     let title: String
-    private let isJSON: Bool
+    private let invocation: Invocation
 
     init(_ invocation: Invocation) throws(CommandFailure) {
         let operand = invocation.operands.first ?? ""
         self.title = try attempt { () throws(Failure) in
             try Name(operand, what: "subscriber's name").text
         }
-        self.isJSON = invocation.has("json")
+        self.invocation = invocation
         self.connection = try Connection(invocation)
     }
 
@@ -204,9 +204,7 @@ struct Target {
     func say(
         _ line: String, _ fields: [(name: String, json: String)] = []
     ) throws(CommandFailure) -> ExitCode {
-        guard self.isJSON else { return try Output.say(line) }
-        let all = [("name", JSONText.quoted(self.title))] + fields
-        return try Output.say(
-            "{" + all.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}")
+        try Output.say(
+            self.invocation, line, [(name: "name", json: JSONText.quoted(self.title))] + fields)
     }
 }

@@ -98,6 +98,15 @@ final class Output {
         return .success
     }
 
+    /// What was done, in words, or with --json as an object.
+    static func say(
+        _ invocation: Invocation, _ line: String, _ fields: [(name: String, json: String)]
+    ) throws(CommandFailure) -> ExitCode {
+        guard invocation.has("json") else { return try Self.say(line) }
+        return try Self.say(
+            "{" + fields.map { "\"\($0.name)\":\($0.json)" }.joined(separator: ",") + "}")
+    }
+
     /// A line on standard error, for people.
     static func tell(_ line: String, endsLine: Bool = true) {
         let bytes = Array((endsLine ? line + "\n" : line).utf8)

@@ -36,7 +36,7 @@ extension Integration {
                     ["context", "add", "prod", "dormouses://id.secret@db.example.com/orders"],
                     ["context", "add", "test", "127.0.0.1:4000"],
                     ["context", "list"], ["context", "select", "tset"],
-                    ["context", "select", "test"], ["context", "list", "--json"],
+                    ["context", "select", "test", "--json"], ["context", "list", "--json"],
                     ["context", "list", "--names"], ["context", "add", "x", "http://x"],
                     ["context", "add", "a b", "h"], ["context", "remove", "test"],
                     ["context", "remove", "test", "--yes"], ["context", "list"],
@@ -57,8 +57,8 @@ extension Integration {
                     $ dormouse context select tset
                     dormouse: there is no context 'tset'; did you mean 'test'?
                     (exit(64))
-                    $ dormouse context select test
-                    selected 'test'
+                    $ dormouse context select test --json
+                    {"name":"test","selected":true}
                     $ dormouse context list --json
                     {"name":"prod","selected":false,"address":"dormouses://…@db.example.com/orders"}
                     {"name":"test","selected":true,"address":"127.0.0.1:4000"}

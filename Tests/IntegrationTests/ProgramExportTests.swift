@@ -92,14 +92,16 @@ extension Integration {
                 "export", "export --no-positions --pattern even", "export --after 4",
                 "export --after 1 --to 3 --no-positions", "export --after 6",
                 "export --pattern nothing", "export $FOLDER/a.jsonl", "export $FOLDER/a.jsonl",
-                "export $FOLDER/a.jsonl --yes --after 3", "export $FOLDER/no/a",
+                "export $FOLDER/a.jsonl --yes --after 3", "export $FOLDER/b.pb --json",
+                "export $FOLDER/no/a",
                 "export --format xml", "export --exchange exporte",
                 "export --format protobuf --no-positions --to 1 | od -An -tx1",
                 "import $FOLDER/a.jsonl --producer a", "import $FOLDER/a.jsonl --producer a",
-                "import $FOLDER/none", "import $FOLDER/a.jsonl --format protobuf",
+                "import $FOLDER/none", "import $FOLDER/a.jsonl --format xml",
                 "export --format protobuf | head -c 30 | dormouse import --format protobuf --json",
                 "fetch --after 9 | cut -d ' ' -f 1,5-",
             ] { try session.run("dormouse \(line)") }
+            try session.run("printf '\\003\\377\\377\\377' | dormouse import --format protobuf")
             #expect(try session.isRecorded(as: "export"))
         }
 
