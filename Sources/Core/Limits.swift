@@ -59,9 +59,12 @@ package struct Limits: Hashable, Sendable {
     package var chunkBytesMax = 256 << 10
     /// Bytes of one append statement: about 16 chunks, a few milliseconds of commit.
     package var appendBytesMax = 4 << 20
-    /// Appends under way at once; the second hides the round trip of the first, a third was not
-    /// measured to help beside a database on the same machine. One that is far away may want more.
-    package var appendsInFlightMax = 2
+    /// Appends under way at once: the second hides the round trip of the first, and answers that come in smaller parts
+    /// keep publishers, server and Postgres busy at the same time. A database that is far away may want more.
+    package var appendsInFlightMax = 4
+    /// Bytes that gather before an append joins those that are under way. Without it, whatever has come when an
+    /// answer arrives goes by itself, often a single request, and many small commits hold up the large ones.
+    package var gatherBytes = 64 << 10
     /// Producers remembered per exchange, about 100 bytes each.
     package var producersMax = 1_000_000
 

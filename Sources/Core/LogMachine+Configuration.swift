@@ -5,6 +5,7 @@ extension LogMachine {
         package var chunkBytesMax: Int
         package var appendBytesMax: Int
         package var appendsInFlightMax: Int
+        package var gatherBytes: Int
         package var producersMax: Int
         package var publishWaitMilliseconds: Int
 
@@ -13,6 +14,7 @@ extension LogMachine {
             self.chunkBytesMax = limits.chunkBytesMax
             self.appendBytesMax = limits.appendBytesMax
             self.appendsInFlightMax = limits.appendsInFlightMax
+            self.gatherBytes = limits.gatherBytes
             self.producersMax = limits.producersMax
             self.publishWaitMilliseconds = limits.publishWaitMilliseconds
         }

@@ -222,8 +222,13 @@ package struct LogMachine: ~Copyable {
             self.batches[underWay].isUnsent = false
             return TakeAction(append: self.batches[underWay].append)
         }
+        // What is little waits for the answer of what is under way, which comes soon.
+        if underWay > 0, self.waitingBytes < self.configuration.gatherBytes { return TakeAction() }
         return self.takePending()
     }
+
+    /// Of publishes that no append holds yet.
+    private var waitingBytes: Int { self.batches.reduce(self.pendingBytes) { $0 - $1.bytes } }
 
     private mutating func takePending() -> TakeAction {
         guard let oldest = self.pending.first else { return TakeAction() }

@@ -130,6 +130,9 @@ extension Flag {
         limit("chunk-bytes", \.chunkBytesMax, "target size of a stored chunk", from: 1_024),
         limit("append-bytes", \.appendBytesMax, "bytes of one append statement", from: 1_024),
         limit("appends-in-flight", \.appendsInFlightMax, "append statements under way"),
+        limit(
+            "gather-bytes", \.gatherBytes, "bytes that gather while an append is under way", from: 0
+        ),
         limit("producers", \.producersMax, "producers of one exchange"),
         limit("tail-bytes", \.tailBytes, "newest events kept in memory", from: 0),
         limit("replay-bytes", \.replayBytes, "pages of the log kept in memory"),

@@ -12,13 +12,15 @@ final class LogFixture {
 
     init(
         head: UInt64 = 0, pendingBytesMax: Int = 1 << 20, chunkBytesMax: Int = 1 << 16,
-        appendBytesMax: Int = 1 << 20, inFlight: Int = 2, producersMax: Int = 100
+        appendBytesMax: Int = 1 << 20, inFlight: Int = 2, gatherBytes: Int = 0,
+        producersMax: Int = 100
     ) {
         var configuration = LogMachine.Configuration(Limits())
         configuration.pendingBytesMax = pendingBytesMax
         configuration.chunkBytesMax = chunkBytesMax
         configuration.appendBytesMax = appendBytesMax
         configuration.appendsInFlightMax = inFlight
+        configuration.gatherBytes = gatherBytes
         configuration.producersMax = producersMax
         configuration.publishWaitMilliseconds = 10_000
         self.machine = LogMachine(

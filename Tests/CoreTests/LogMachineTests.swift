@@ -134,6 +134,25 @@ import Testing
         #expect(code(try log.publish("d")) == .outOfRange)
     }
 
+    @Test func whatIsLittleWaitsForTheAnswer() throws {
+        let log = LogFixture(inFlight: 3, gatherBytes: 100)
+        try log.publish("a")
+        let first = log.take()
+        #expect(first?.chunks.map(\.payloads) == [["a"]], "nothing is under way")
+        try log.publish("b")
+        #expect(log.take() == nil)
+        let much = String(repeating: "c", count: 100)
+        try log.publish(much)
+        let second = log.take()
+        #expect(second?.chunks.map(\.payloads) == [["b", much]])
+        try log.publish("d")
+        #expect(log.take() == nil)
+        #expect(log.commit(first).count == 1)
+        #expect(log.take() == nil, "one is still under way")
+        #expect(log.commit(second).count == 2)
+        #expect(log.take()?.chunks.map(\.payloads) == [["d"]])
+    }
+
     @Test func appendsWaitForTheirTurn() throws {
         let log = LogFixture(inFlight: 1)
         try log.publish("a")

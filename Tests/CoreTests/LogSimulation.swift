@@ -21,6 +21,7 @@ struct LogSimulation: ~Copyable {
         configuration.chunkBytesMax = 100
         configuration.appendBytesMax = 200
         configuration.appendsInFlightMax = Int.random(in: 1...3, using: &self.random)
+        configuration.gatherBytes = Bool.random(using: &self.random) ? 0 : 300
         self.machine = LogMachine(
             exchange: ExchangeID(rawValue: 1), head: .origin, epoch: OwnerEpoch(rawValue: 1),
             configuration: configuration)

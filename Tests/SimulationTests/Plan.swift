@@ -81,6 +81,7 @@ struct Plan {
         limits.chunkBytesMax = dice.within(100...1_500)
         limits.appendBytesMax = dice.within(200...5_000)
         limits.appendsInFlightMax = dice.within(1...3)
+        limits.gatherBytes = dice.pick([0, 200, 1_000], or: 200)
         limits.tailBytes = dice.within(500...8_000)
         limits.pageBytesMax = dice.within(200...3_000)
         limits.replayReaders = dice.within(1...3)
