@@ -25,6 +25,12 @@ struct Growth {
 
     private var load: Load { Load(events: self.options.events, batch: 100, window: 20_000) }
 
+    /// As the others are: see `Run.warmUp`.
+    private func warmUp(_ server: Dormouse, _ publisher: Link) throws(Failure) {
+        try server.makeExchange(on: publisher)
+        for _ in 0..<2 { _ = try server.publish(self.load, on: publisher) }
+    }
+
     private func server(_ folder: String, _ arguments: [String] = []) throws(Failure) -> Dormouse {
         let server = Dormouse(
             self.options, folder: folder, port: self.options.port, arguments: arguments)
@@ -188,6 +194,7 @@ struct Growth {
         let server = try self.server("p11")
         defer { server.stop() }
         let publisher = try server.connect()
+        try self.warmUp(server, publisher)
         for _ in 0..<self.rounds {
             for (count, measure) in [(1, "P11 one"), (100, "P11 100"), (1_000, "P11 receivers")] {
                 try server.makeExchange(on: publisher)
@@ -203,14 +210,17 @@ struct Growth {
         let server = try self.server("p11-large")
         defer { server.stop() }
         let publisher = try server.connect()
-        try server.makeExchange(on: publisher)
-        // The first one warms everything up.
-        _ = try server.publish(self.load, on: publisher)
+        try self.warmUp(server, publisher)
+        var stored = 2 * self.load.events
+        let middle = stored + self.rounds / 2 * self.load.events
         for _ in 0..<self.rounds {
-            self.add(&figures, "P11 small", try server.publish(self.load, on: publisher))
+            let rate = try server.publish(self.load, on: publisher)
+            stored += self.load.events
+            figures.add(size: middle, of: "events in the log", microseconds: 1e6 / rate)
+            self.add(&figures, "P11 small", rate)
         }
-        var stored = (1 + self.rounds) * self.load.events
-        for size in [1_000_000, 10_000_000, 100_000_000] where size <= self.options.large {
+        let sizes = [1_000_000, 10_000_000, 100_000_000]
+        for size in sizes where size >= stored && size <= self.options.large {
             while stored < size {
                 _ = try server.publish(self.load, on: publisher)
                 stored += self.load.events

@@ -19,6 +19,7 @@ struct Run {
     mutating func all() throws(Failure) {
         if ["P1", "P2", "P3", "P4", "P5", "P6", "P7"].contains(where: self.options.wants) {
             try self.startSystems()
+            try self.warmUp()
             for round in 1...self.options.rounds {
                 say("round \(round) of \(self.options.rounds)")
                 try self.round()
@@ -156,6 +157,14 @@ struct Run {
         for system in self.systems where system is Ceiling {
             try self.measure("P6 cold", system, .replay(events: events))
         }
+        try self.warmUp()
+    }
+
+    /// A server that has just started gets memory from the kernel for the first time, and so does its Postgres. The other
+    /// systems are not started again between rounds.
+    private func warmUp() throws(Failure) {
+        let load = Load(events: self.options.events, batch: 100, window: 20_000)
+        for _ in 0..<2 { _ = try self.server.run(.publish(load)) }
     }
 
     private mutating func oneAtATime() throws(Failure) {
