@@ -5,8 +5,9 @@ import Wire
 //
 // A producer keeps a window of attempts that are not acknowledged. When one fails, or the
 // connection does, it goes back and sends all of the window again, in order: what was stored is a
-// duplicate then. After a new connection it sometimes asks first how far it got. Without a producer
-// a failure is an unknown outcome and the attempt is given up.
+// duplicate then. After a new connection it sometimes asks first how far it got, and so it does after
+// ABORTED, which may mean that what it was told is no longer true. Without a producer a failure is an
+// unknown outcome and the attempt is given up.
 
 /// `@unchecked Sendable`: used on the simulation's thread only.
 final class Publisher: SimulatedClient, @unchecked Sendable {
@@ -23,6 +24,7 @@ final class Publisher: SimulatedClient, @unchecked Sendable {
     private var round = 0
     private var rounds: [UInt32: Int] = [:]
     private var isWaiting = false
+    private var mustAsk = false
 
     override init(_ simulation: Simulation, number: Int) {
         let exchange = simulation.dice.within(1...simulation.plan.exchanges)
@@ -47,6 +49,7 @@ final class Publisher: SimulatedClient, @unchecked Sendable {
 
     override func act() {
         guard !self.isWaiting else { return }
+        if self.mustAsk { return self.askProducer() }
         if self.sent < self.window.count { return self.send(self.window[self.sent]) }
         guard !self.simulation.isQuiet else { return }
         if self.dice.chance(40) { return self.sendNonsense() }
@@ -130,6 +133,11 @@ final class Publisher: SimulatedClient, @unchecked Sendable {
 
     override func opened() {
         guard self.producer != nil, !self.window.isEmpty, self.dice.chance(400) else { return }
+        self.askProducer()
+    }
+
+    private func askProducer() {
+        self.mustAsk = false
         self.isWaiting = true
         self.ask(
             .producer(
@@ -141,6 +149,7 @@ final class Publisher: SimulatedClient, @unchecked Sendable {
     override func ended() {
         self.rounds = [:]
         self.isWaiting = false
+        self.mustAsk = false
         if self.producer == nil { self.window = [] }
         self.goBack()
     }
@@ -185,6 +194,7 @@ final class Publisher: SimulatedClient, @unchecked Sendable {
         }
         guard self.rounds[stream] == self.round else { return }
         self.goBack()
+        self.mustAsk = failure.code == .aborted && self.dice.chance(500)
         self.isWaiting = true
         self.simulation.after(self.dice.within(1_000...50_000)) { self.isWaiting = false }
     }
