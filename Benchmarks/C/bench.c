@@ -1,6 +1,7 @@
 /* Publishes events of 100 bytes and receives them again, in batches; prints how many per second. */
 #include "dormouse.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +32,18 @@ int main(int count, char **arguments)
     dormouse *client = dormouse_new();
     check(client, dormouse_set_uri(client, arguments[1]), "URI");
     check(client, dormouse_connect(client, 10000), "connect");
-    static const char payload[80] = "a payload";
+    /* Random, and another piece of it for each event: what shrinks would be stored faster. */
+    static char noise[1 << 20];
+    uint32_t random = 1;
+    for (size_t i = 0; i < sizeof(noise); i++) {
+        random = random * 1664525 + 1013904223;
+        noise[i] = (char)(random >> 24);
+    }
+    enum { PAYLOAD = 80 };
     dormouse_event event = {0};
     event.key = dormouse_text("orders.1042.paid");
-    event.payload.data = payload;
-    event.payload.size = sizeof(payload);
+    event.payload.data = noise;
+    event.payload.size = PAYLOAD;
     dormouse_subscribe_options options = {0};
     options.struct_size = sizeof(options);
     options.start = DORMOUSE_NEXT;
@@ -44,8 +52,10 @@ int main(int count, char **arguments)
 
     clock_t cpu = clock();
     double began = seconds();
-    for (size_t i = 0; i < total; i++)
+    for (size_t i = 0; i < total; i++) {
+        event.payload.data = noise + i * 6011 % (sizeof(noise) - PAYLOAD);
         check(client, dormouse_publish_async(client, &event, 1, -1, NULL, NULL), "publish");
+    }
     check(client, dormouse_flush(client, -1), "flush");
     double took = seconds() - began;
     printf("published %zu in %.3f s: %.0f/s; processor %.0f ns each\n", total, took,
