@@ -56,7 +56,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(
-            name: "CommandLine", dependencies: ["Core", "DormouseClient"],
+            name: "CommandLine", dependencies: ["Core", "Wire", "DormouseClient"],
             swiftSettings: strict),
         .executableTarget(
             name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"],

@@ -87,7 +87,7 @@ extern const struct dm_session_owner dm_session_owner_client;
 dormouse_status dm_timed_out(dormouse *client, const char *what);
 /* Not OK, with the failure set, while the handle does not try to be connected. */
 dormouse_status dm_check_running(dormouse *client);
-/* Frees the subscriptions that were freed inside callbacks. */
+/* Destroys the subscriptions that were freed and that nothing uses any more: no callback runs, nobody waits. */
 void dm_sweep(dormouse *client);
 
 /* ---- client.c ---- */

@@ -35,20 +35,37 @@ static void lend_config(const Dormouse__V1__ReceiverConfig *config, struct confi
     }
 }
 
+/* A reply in the arena that was the handle's while it came. */
+struct lent_reply {
+    const ProtobufCMessage *message;
+    dormouse_arena *arena;
+};
+
 /*
- * The replies lie in the handle's arena, which a call made by the callback would overwrite: while callbacks run,
- * the handle has another one.
+ * Calls a method for a listing. Its reply lies in the handle's arena, which a call made by the callback would overwrite: the
+ * handle goes on with another one, and the caller frees that of the reply.
  */
-static dormouse_arena *lend_arena(dormouse *client)
+static dormouse_status call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
+                                 const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
+                                 struct lent_reply *reply)
 {
+    dormouse_status status =
+        dm_call_typed(client, method, request, descriptor, is_listing, timeout_ms, &reply->message);
+    if (status != DORMOUSE_OK)
+        return status;
     dormouse_arena *other = dormouse_arena_new();
-    if (other == NULL) {
-        dm_fail_memory(&client->failure);
-        return NULL;
-    }
-    dormouse_arena *lent = client->arena;
+    if (other == NULL)
+        return dm_fail_memory(&client->failure);
+    reply->arena = client->arena;
     client->arena = other;
-    return lent;
+    return DORMOUSE_OK;
+}
+
+static dormouse_status check_listing(dormouse *client, bool has_callback)
+{
+    if (client == NULL)
+        return DORMOUSE_BAD_ARGUMENT;
+    return has_callback ? DORMOUSE_OK : dm_bad(client, "the callback is NULL");
 }
 
 static bool tell_subscriber(const Dormouse__V1__Subscription *each,
@@ -81,8 +98,9 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
                                           const char *prefix, int timeout_ms,
                                           dormouse_subscriber_callback callback, void *context)
 {
-    if (client == NULL || callback == NULL)
-        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
+    dormouse_status status = check_listing(client, callback != NULL);
+    if (status != DORMOUSE_OK)
+        return status;
     uint8_t token[PAGE_TOKEN_BYTES_MAX];
     Dormouse__V1__ListRequest request = DORMOUSE__V1__LIST_REQUEST__INIT;
     request.exchange = dm_binary(dm_exchange(client, exchange));
@@ -90,16 +108,12 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
     request.page_size = PAGE_SIZE;
     bool goes_on = true;
     while (goes_on) {
-        const ProtobufCMessage *reply;
-        dormouse_status status =
-            dm_call_typed(client, DM_LIST, &request.base, &dormouse__v1__list_reply__descriptor, true,
-                          timeout_ms, &reply);
+        struct lent_reply reply;
+        status = call_lent(client, DM_LIST, &request.base, &dormouse__v1__list_reply__descriptor, true,
+                           timeout_ms, &reply);
         if (status != DORMOUSE_OK)
             return status;
-        dormouse_arena *lent = lend_arena(client);
-        if (lent == NULL)
-            return DORMOUSE_NO_MEMORY;
-        const Dormouse__V1__ListReply *list = (const Dormouse__V1__ListReply *)reply;
+        const Dormouse__V1__ListReply *list = (const Dormouse__V1__ListReply *)reply.message;
         for (size_t i = 0; goes_on && i < list->n_subscriptions; i++)
             goes_on = tell_subscriber(list->subscriptions[i], callback, context);
         size_t size = list->next_page_token.len;
@@ -110,7 +124,7 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
             request.page_token.data = token;
             request.page_token.len = size;
         }
-        dormouse_arena_free(lent);
+        dormouse_arena_free(reply.arena);
     }
     return DORMOUSE_OK;
 }
@@ -118,20 +132,17 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
 dormouse_status dormouse_list_receivers(dormouse *client, const char *exchange, int timeout_ms,
                                         dormouse_receiver_callback callback, void *context)
 {
-    if (client == NULL || callback == NULL)
-        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
-    Dormouse__V1__ListReceiversRequest request = DORMOUSE__V1__LIST_RECEIVERS_REQUEST__INIT;
-    request.exchange = dm_binary(dm_exchange(client, exchange));
-    const ProtobufCMessage *reply;
-    dormouse_status status = dm_call_typed(client, DM_LIST_RECEIVERS, &request.base,
-                                           &dormouse__v1__list_receivers_reply__descriptor, true,
-                                           timeout_ms, &reply);
+    dormouse_status status = check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    dormouse_arena *lent_arena = lend_arena(client);
-    if (lent_arena == NULL)
-        return DORMOUSE_NO_MEMORY;
-    const Dormouse__V1__ListReceiversReply *list = (const Dormouse__V1__ListReceiversReply *)reply;
+    Dormouse__V1__ListReceiversRequest request = DORMOUSE__V1__LIST_RECEIVERS_REQUEST__INIT;
+    request.exchange = dm_binary(dm_exchange(client, exchange));
+    struct lent_reply reply;
+    status = call_lent(client, DM_LIST_RECEIVERS, &request.base, &dormouse__v1__list_receivers_reply__descriptor, true,
+                       timeout_ms, &reply);
+    if (status != DORMOUSE_OK)
+        return status;
+    const Dormouse__V1__ListReceiversReply *list = (const Dormouse__V1__ListReceiversReply *)reply.message;
     bool goes_on = true;
     for (size_t i = 0; goes_on && i < list->n_receivers; i++) {
         const Dormouse__V1__ReceiverInfo *each = list->receivers[i];
@@ -144,26 +155,23 @@ dormouse_status dormouse_list_receivers(dormouse *client, const char *exchange, 
         info.sleeping = each->sleeping;
         goes_on = callback(context, &info);
     }
-    dormouse_arena_free(lent_arena);
+    dormouse_arena_free(reply.arena);
     return DORMOUSE_OK;
 }
 
 dormouse_status dormouse_list_exchanges(dormouse *client, int timeout_ms,
                                         dormouse_exchange_callback callback, void *context)
 {
-    if (client == NULL || callback == NULL)
-        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
-    Dormouse__V1__ExchangesRequest request = DORMOUSE__V1__EXCHANGES_REQUEST__INIT;
-    const ProtobufCMessage *reply;
-    dormouse_status status =
-        dm_call_typed(client, DM_EXCHANGES, &request.base,
-                      &dormouse__v1__exchanges_reply__descriptor, true, timeout_ms, &reply);
+    dormouse_status status = check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    dormouse_arena *lent = lend_arena(client);
-    if (lent == NULL)
-        return DORMOUSE_NO_MEMORY;
-    const Dormouse__V1__ExchangesReply *list = (const Dormouse__V1__ExchangesReply *)reply;
+    Dormouse__V1__ExchangesRequest request = DORMOUSE__V1__EXCHANGES_REQUEST__INIT;
+    struct lent_reply reply;
+    status = call_lent(client, DM_EXCHANGES, &request.base, &dormouse__v1__exchanges_reply__descriptor, true,
+                       timeout_ms, &reply);
+    if (status != DORMOUSE_OK)
+        return status;
+    const Dormouse__V1__ExchangesReply *list = (const Dormouse__V1__ExchangesReply *)reply.message;
     bool goes_on = true;
     for (size_t i = 0; goes_on && i < list->n_exchanges; i++) {
         const Dormouse__V1__ExchangeInfo *each = list->exchanges[i];
@@ -178,26 +186,23 @@ dormouse_status dormouse_list_exchanges(dormouse *client, int timeout_ms,
         info.subscribers = each->subscribers;
         goes_on = callback(context, &info);
     }
-    dormouse_arena_free(lent);
+    dormouse_arena_free(reply.arena);
     return DORMOUSE_OK;
 }
 
 dormouse_status dormouse_describe_server(dormouse *client, int timeout_ms,
                                          dormouse_server_callback callback, void *context)
 {
-    if (client == NULL || callback == NULL)
-        return client == NULL ? DORMOUSE_BAD_ARGUMENT : dm_bad(client, "the callback is NULL");
-    Dormouse__V1__ServerRequest request = DORMOUSE__V1__SERVER_REQUEST__INIT;
-    const ProtobufCMessage *reply;
-    dormouse_status status =
-        dm_call_typed(client, DM_SERVER, &request.base, &dormouse__v1__server_reply__descriptor, false,
-                      timeout_ms, &reply);
+    dormouse_status status = check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    dormouse_arena *lent = lend_arena(client);
-    if (lent == NULL)
-        return DORMOUSE_NO_MEMORY;
-    const Dormouse__V1__ServerReply *server = (const Dormouse__V1__ServerReply *)reply;
+    Dormouse__V1__ServerRequest request = DORMOUSE__V1__SERVER_REQUEST__INIT;
+    struct lent_reply reply;
+    status = call_lent(client, DM_SERVER, &request.base, &dormouse__v1__server_reply__descriptor, false,
+                       timeout_ms, &reply);
+    if (status != DORMOUSE_OK)
+        return status;
+    const Dormouse__V1__ServerReply *server = (const Dormouse__V1__ServerReply *)reply.message;
     dormouse_server_info info;
     memset(&info, 0, sizeof(info));
     info.server = dm_lent(server->server);
@@ -209,6 +214,6 @@ dormouse_status dormouse_describe_server(dormouse *client, int timeout_ms,
     info.store_available = server->store_available != 0;
     info.store_reason = dm_lent(server->store_reason);
     callback(context, &info);
-    dormouse_arena_free(lent);
+    dormouse_arena_free(reply.arena);
     return DORMOUSE_OK;
 }

@@ -17,13 +17,11 @@ static bool is_decided(dormouse *client, void *context)
     return subscription->state == DM_LIVE || subscription->state == DM_ENDED;
 }
 
-static void remove_subscription(dormouse *client, dormouse_subscription *subscription)
+/* Now, or when nothing that is still running uses it: see dm_sweep. */
+static void release(dormouse_subscription *subscription)
 {
-    dormouse_subscription **link = &client->subscriptions;
-    while (*link != NULL && *link != subscription)
-        link = &(*link)->next;
-    if (*link != NULL)
-        *link = subscription->next;
+    subscription->is_freed = true;
+    dm_sweep(subscription->client);
 }
 
 static dormouse_subscription *make(dormouse *client, const dormouse_subscribe_options *options)
@@ -78,12 +76,7 @@ dormouse_status dormouse_subscribe(dormouse *client, const dormouse_subscribe_op
         return DORMOUSE_OK;
     }
     made->on_end = NULL;
-    if (client->is_dispatching) {
-        made->is_freed = true;
-    } else {
-        remove_subscription(client, made);
-        dm_subscription_destroy(made);
-    }
+    release(made);
     return status;
 }
 
@@ -98,13 +91,7 @@ void dormouse_unsubscribe(dormouse_subscription *subscription)
     if (subscription->state == DM_LIVE)
         dm_subscription_pump(subscription, dm_now());
     dm_subscription_end(subscription, &failure);
-    if (client->is_dispatching) {
-        /* Perhaps by its own callback, whose batch is still in use. */
-        subscription->is_freed = true;
-    } else {
-        remove_subscription(client, subscription);
-        dm_subscription_destroy(subscription);
-    }
+    release(subscription);
     dm_write(client, dm_now());
 }
 
@@ -139,8 +126,9 @@ static dormouse_status take_batch(dormouse_subscription *subscription, dormouse_
     }
     subscription->waited_for++;
     dormouse_status status = dm_wait(client, take, &taking, dm_deadline(dm_now(), timeout_ms));
+    subscription->waited_for--;
     /* Another one's callback may have freed it meanwhile. */
-    if (--subscription->waited_for == 0 && subscription->is_freed && !client->is_dispatching)
+    if (subscription->is_freed)
         dm_sweep(client);
     if (taking.has_batch || taking.status != DORMOUSE_OK)
         return taking.status;

@@ -39,7 +39,7 @@ struct dormouse_subscription {
     uint32_t stream;
     bool was_live;
     bool is_end_told;
-    /* Freed by its own callback, which is still running. */
+    /* The program has freed it; dm_sweep destroys it when nothing uses it. */
     bool is_freed;
     /* dormouse_subscribe has not returned it yet: no callback may hear of it before. */
     bool is_being_made;

@@ -181,6 +181,8 @@ void dm_work(dormouse *client, int64_t now)
 
 void dm_sweep(dormouse *client)
 {
+    if (client->is_dispatching)
+        return;
     dormouse_subscription **link = &client->subscriptions;
     while (*link != NULL) {
         dormouse_subscription *each = *link;

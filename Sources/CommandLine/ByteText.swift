@@ -43,7 +43,7 @@ extension TimeText {
         }
     }
 
-    /// The same text as `rfc3339(_:digits:)`.
+    /// With so many digits of the second, cut off and not rounded.
     static func append(rfc3339 microseconds: UInt64, digits: Int = 6, to text: inout [UInt8]) {
         let (year, month, day) = Self.date(daysSince1970: Int(microseconds / 86_400_000_000))
         let seconds = Int(microseconds / 1_000_000 % 86_400)

@@ -1,5 +1,6 @@
 import Core
 import DormouseClient
+import Wire
 
 /// Events as messages `dormouse.v1.Event` of the protocol, each behind its length as a varint: what
 /// `parseDelimitedFrom` and its kin read in other languages.
@@ -60,55 +61,14 @@ enum ProtobufEvents {
         bytes.append(contentsOf: part)
     }
 
-    // MARK: Reading
-
-    /// The event of one message, without its length; nil when it is none.
+    /// The event of one message, without its length and as it is published: position and time are the log's. nil when
+    /// it is none.
     static func event(_ message: [UInt8]) -> Core.Event? {
-        var event = Core.Event(key: [])
-        let isRead = Self.forEachField(message) { field, value in
-            switch field {
-            case 3: event.key = value
-            case 4: event.payload = value
-            case 5: event.id = value
-            case 6: event.contentType = value
-            case 7:
-                var header = Core.Header(name: [], value: [])
-                let isHeader = Self.forEachField(value) { field, value in
-                    if field == 1 { header.name = value }
-                    if field == 2 { header.value = value }
-                    return true
-                }
-                event.headers.append(header)
-                return isHeader
-            // A later version's; position and time are the log's.
-            default: break
-            }
-            return true
+        guard var event = message.withUnsafeBytes({ try? Core.Event(decoding: $0) }) else {
+            return nil
         }
-        return isRead ? event : nil
-    }
-
-    /// Fields of bytes; others are passed over. false: this is no message, or `body` said so.
-    private static func forEachField(
-        _ message: [UInt8], _ body: (UInt64, [UInt8]) -> Bool
-    ) -> Bool {
-        message.withUnsafeBytes { bytes in
-            var offset = 0
-            while offset < bytes.count {
-                guard let tag = Varint.read(bytes, at: &offset) else { return false }
-                switch tag & 7 {
-                case 0: if Varint.read(bytes, at: &offset) == nil { return false }
-                case 1: offset += 8
-                case 2:
-                    guard let length = Varint.readLength(bytes, at: &offset) else { return false }
-                    let value = Array(bytes[offset..<offset + length])
-                    offset += length
-                    if !body(tag >> 3, value) { return false }
-                case 5: offset += 4
-                default: return false
-                }
-            }
-            return offset == bytes.count
-        }
+        event.position = .origin
+        event.publishedAt = Timestamp(rawValue: 0)
+        return event
     }
 }

@@ -7,16 +7,9 @@ enum TimeText {
 
     /// RFC 3339 in UTC, with as many digits of a second as asked for (0, 3 or 6).
     static func rfc3339(_ microseconds: UInt64, digits: Int = 6) -> String {
-        let (year, month, dayOfMonth) = Self.date(daysSince1970: Int(microseconds / Self.day))
-        let seconds = microseconds % Self.day / Self.second
-        var text = "\(Self.padded(year, 4))-\(Self.padded(month, 2))-\(Self.padded(dayOfMonth, 2))T"
-        text += Self.padded(Int(seconds / 3600), 2) + ":"
-        text += Self.padded(Int(seconds / 60 % 60), 2) + ":" + Self.padded(Int(seconds % 60), 2)
-        if digits > 0 {
-            let fraction = Self.padded(Int(microseconds % Self.second), 6)
-            text += "." + fraction.prefix(digits)
-        }
-        return text + "Z"
+        var text: [UInt8] = []
+        Self.append(rfc3339: microseconds, digits: digits, to: &text)
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// Two units: `3d 4h`, `12m 5s`, `7s`.
@@ -28,11 +21,6 @@ enum TimeText {
         case ..<86_400: return "\(seconds / 3600)h \(seconds / 60 % 60)m"
         default: return "\(seconds / 86_400)d \(seconds / 3600 % 24)h"
         }
-    }
-
-    private static func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 
     // MARK: Reading

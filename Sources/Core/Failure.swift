@@ -3,15 +3,19 @@
 /// payloads or credentials; `underlying` may, and goes to the log only.
 ///
 /// As large as one pointer: it is a part of nearly every result, and nearly never there.
+@dynamicMemberLookup
 package struct Failure: Error, Hashable, Sendable {
-    private struct Content: Hashable, Sendable {
-        var code: StatusCode
-        var message: String
-        var detail: String
-        var firstPosition: Position
-        var incarnation: [UInt8]
-        var retryAfterMilliseconds: UInt32
-        var underlying: String
+    package struct Content: Hashable, Sendable {
+        package var code: StatusCode
+        package var message: String
+        package var detail: String
+        /// With `positionLost`: the first position that is left.
+        package var firstPosition: Position
+        /// With `positionLost`: the incarnation of the log that is here now.
+        package var incarnation: [UInt8]
+        package var retryAfterMilliseconds: UInt32
+        /// What a library said; for the log, never for a client.
+        package var underlying: String
     }
 
     private final class Box: Sendable {
@@ -20,11 +24,6 @@ package struct Failure: Error, Hashable, Sendable {
     }
 
     private var box: Box
-
-    private var content: Content {
-        get { self.box.content }
-        set { self.box = Box(newValue) }
-    }
 
     package init(
         _ code: StatusCode, _ message: String, detail: String = "",
@@ -38,49 +37,20 @@ package struct Failure: Error, Hashable, Sendable {
                 underlying: underlying))
     }
 
+    package subscript<Value>(dynamicMember member: WritableKeyPath<Content, Value>) -> Value {
+        get { self.box.content[keyPath: member] }
+        set {
+            var content = self.box.content
+            content[keyPath: member] = newValue
+            self.box = Box(content)
+        }
+    }
+
     package static func == (left: Self, right: Self) -> Bool {
-        left.box === right.box || left.content == right.content
+        left.box === right.box || left.box.content == right.box.content
     }
 
-    package func hash(into hasher: inout Hasher) { self.content.hash(into: &hasher) }
-
-    package var code: StatusCode {
-        get { self.content.code }
-        set { self.content.code = newValue }
-    }
-
-    package var message: String {
-        get { self.content.message }
-        set { self.content.message = newValue }
-    }
-
-    package var detail: String {
-        get { self.content.detail }
-        set { self.content.detail = newValue }
-    }
-
-    /// With `positionLost`: the first position that is left.
-    package var firstPosition: Position {
-        get { self.content.firstPosition }
-        set { self.content.firstPosition = newValue }
-    }
-
-    /// With `positionLost`: the incarnation of the log that is here now.
-    package var incarnation: [UInt8] {
-        get { self.content.incarnation }
-        set { self.content.incarnation = newValue }
-    }
-
-    package var retryAfterMilliseconds: UInt32 {
-        get { self.content.retryAfterMilliseconds }
-        set { self.content.retryAfterMilliseconds = newValue }
-    }
-
-    /// What a library said; for the log, never for a client.
-    package var underlying: String {
-        get { self.content.underlying }
-        set { self.content.underlying = newValue }
-    }
+    package func hash(into hasher: inout Hasher) { self.box.content.hash(into: &hasher) }
 }
 
 extension Failure {

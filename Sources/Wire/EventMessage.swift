@@ -1,4 +1,4 @@
-import Core
+package import Core
 
 extension Event {
     /// Appends the fields of the message, position and time first when they are not 0.
@@ -22,7 +22,8 @@ extension Event {
         }
     }
 
-    init(decoding bytes: UnsafeRawBufferPointer) throws(Failure) {
+    /// Reads a message; throws `invalidArgument` where the bytes are none. Its rules are not checked.
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(Failure) {
         self.init(key: [])
         var reader = FieldReader(bytes)
         while let (field, value) = try reader.next() {
