@@ -41,18 +41,21 @@ static inline int dormouse_accept(int listening) {
 }
 
 /// Who is at the other end of a unix socket; 0, or -errno.
-static inline int dormouse_peer_credentials(int descriptor, uint32_t *user, int32_t *process) {
+static inline int dormouse_peer_credentials(
+    int descriptor, uint32_t *user, uint32_t *group, int32_t *process) {
 #ifdef __linux__
     struct { int32_t process; uint32_t user; uint32_t group; } credentials = {0, 0, 0};
     socklen_t length = sizeof credentials;
     if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
     *user = credentials.user;
+    *group = credentials.group;
     *process = credentials.process;
 #else
     uid_t uid = 0;
     gid_t gid = 0;
     if (getpeereid(descriptor, &uid, &gid) < 0) return -errno;
     *user = uid;
+    *group = gid;
     *process = 0;
 #endif
     return 0;

@@ -21,6 +21,7 @@ final class SocketPeer: Peer, ConnectionHandler {
 
     var id: ConnectionID { self.connection.id }
     var address: String { self.connection.peerDescription }
+    var identity: PeerIdentity { self.connection.peerIdentity }
     var queuedBytes: Int { self.connection.queuedBytes }
     var takenBytes: UInt64 { self.connection.takenBytes }
     var lastWriteProgress: Instant { self.connection.lastWriteProgress }

@@ -6,6 +6,8 @@ package protocol Peer: AnyObject, Sendable {
     var id: ConnectionID { get }
     /// For people: "127.0.0.1:51234", "unix:uid=0".
     var address: String { get }
+    /// What the transport knows of it: complete when the first bytes are received, TLS and all.
+    var identity: PeerIdentity { get }
     /// Bytes on their way out that the kernel has not taken yet.
     var queuedBytes: Int { get }
     /// Bytes that the kernel has taken since the connection was accepted; stays what it was when the

@@ -38,6 +38,8 @@ package final class Connection: LoopHandle, @unchecked Sendable {
     package let id: ConnectionID
     /// `127.0.0.1:51234`, `[::1]:51234` or `unix:uid=0,pid=12`.
     package let peerDescription: String
+    /// What is known of the peer by the time its first bytes are received.
+    package let peerIdentity: PeerIdentity
     /// When the queue is this small again after it was larger, `drained` is called.
     package var lowWaterBytes = 64 << 10
     /// When bytes came last, at first the time of accepting.
@@ -63,11 +65,13 @@ package final class Connection: LoopHandle, @unchecked Sendable {
 
     /// Takes a stream that was opened; the memory is freed when it is closed.
     init(
-        _ stream: UnsafeMutablePointer<uv_stream_t>, on loop: EventLoop, peerDescription: String
+        _ stream: UnsafeMutablePointer<uv_stream_t>, on loop: EventLoop, peerDescription: String,
+        peerIdentity: PeerIdentity
     ) {
         self.loop = loop
         self.id = loop.nextConnectionID()
         self.peerDescription = peerDescription
+        self.peerIdentity = peerIdentity
         let now = loop.now()
         self.lastReceived = now
         self.progress = now

@@ -134,8 +134,8 @@ package final class Listener: LoopHandle, @unchecked Sendable {
             self.isPaused = false
             self.logger.info("accepting connections again", [.address: self.address])
         }
-        let peer = peerName(of: descriptor, isUnix: self.isUnix)
-        guard let connection = self.open(descriptor, peer) else { return }
+        let peer = peer(of: descriptor, isUnix: self.isUnix)
+        guard let connection = self.open(descriptor, peer.name, peer.identity) else { return }
         if let handler = self.handler?.accepted(connection) {
             connection.start(handler)
         } else {
@@ -143,7 +143,9 @@ package final class Listener: LoopHandle, @unchecked Sendable {
         }
     }
 
-    private func open(_ descriptor: Int32, _ peer: String) -> Connection? {
+    private func open(
+        _ descriptor: Int32, _ peer: String, _ identity: PeerIdentity
+    ) -> Connection? {
         let stream: UnsafeMutableRawPointer
         var code: Int32
         if self.isUnix {
@@ -172,7 +174,8 @@ package final class Listener: LoopHandle, @unchecked Sendable {
                 "a connection could not be opened", [.peer: peer, .error: describe(code)])
             return nil
         }
-        return Connection(opened, on: self.loop, peerDescription: peer)
+        return Connection(
+            opened, on: self.loop, peerDescription: peer, peerIdentity: identity)
     }
 
     func loopCloses() { self.stop() }

@@ -1,4 +1,5 @@
 import CLibUV
+import Core
 
 #if canImport(Darwin)
     import Darwin
@@ -43,17 +44,55 @@ func localName(of descriptor: Int32) -> String? {
     }
 }
 
-func peerName(of descriptor: Int32, isUnix: Bool) -> String {
+/// Who is at the other end of a socket that was accepted: for people, and for programs.
+func peer(of descriptor: Int32, isUnix: Bool) -> (name: String, identity: PeerIdentity) {
     if isUnix {
         var user: UInt32 = 0
+        var group: UInt32 = 0
         var process: Int32 = 0
-        guard dormouse_peer_credentials(descriptor, &user, &process) == 0 else { return "unix" }
-        return "unix:uid=\(user),pid=\(process)"
+        guard dormouse_peer_credentials(descriptor, &user, &group, &process) == 0 else {
+            return ("unix", PeerIdentity(isLocal: true, network: nil))
+        }
+        return (
+            "unix:uid=\(user),pid=\(process)",
+            PeerIdentity(
+                evidence: .unixUser(uid: user, gid: group), isLocal: true, network: nil)
+        )
     }
     return withSocketAddress { address, length in
-        guard getpeername(descriptor, address, &length) == 0 else { return nil }
-        return numericName(address, length)
-    } ?? "unknown"
+        guard getpeername(descriptor, address, &length) == 0 else {
+            return ("unknown", .unknown)
+        }
+        let network = PeerNetwork(addressBytes: addressBytes(address))
+        return (
+            numericName(address, length) ?? "unknown",
+            PeerIdentity(isLocal: network.map(isLoopback) ?? false, network: network)
+        )
+    }
+}
+
+/// The address in network order: 4 bytes, 16, or none for another family.
+private func addressBytes(_ address: UnsafePointer<sockaddr>) -> [UInt8] {
+    switch Int32(address.pointee.sa_family) {
+    case AF_INET:
+        address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { four in
+            withUnsafeBytes(of: four.pointee.sin_addr) { [UInt8]($0) }
+        }
+    case AF_INET6:
+        address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { six in
+            withUnsafeBytes(of: six.pointee.sin6_addr) { [UInt8]($0) }
+        }
+    case _:
+        []
+    }
+}
+
+/// Of ::/64 only ::1 can be the other end of a connection.
+private func isLoopback(_ network: PeerNetwork) -> Bool {
+    switch network {
+    case .four(let bits): bits >> 24 == 127
+    case .six(let bits): bits == 0
+    }
 }
 
 private func text(_ characters: [CChar]) -> String {

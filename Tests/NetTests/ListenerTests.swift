@@ -61,13 +61,17 @@ extension NetTests {
         @Test func aRefusedConnectionIsClosed() throws {
             let thread = try LoopThread()
             let peers = Mailbox<String>()
+            let identities = Mailbox<PeerIdentity>()
             let listener = try thread.listen { connection in
                 peers.put(connection.peerDescription)
+                identities.put(connection.peerIdentity)
                 return nil
             }
             let client = try Client(port: listener.port)
             #expect(try client.receiveAll().isEmpty)
             #expect(try peers.next().hasPrefix("127.0.0.1:"))
+            #expect(
+                try identities.next() == PeerIdentity(isLocal: true, network: .four(0x7F00_0001)))
             client.close()
             try thread.stop()
         }
@@ -86,8 +90,10 @@ extension NetTests {
             let path = temporaryPath()
             let thread = try LoopThread()
             let peers = Mailbox<String>()
+            let identities = Mailbox<PeerIdentity>()
             let listener = try thread.listen("unix:\(path)") { connection in
                 peers.put(connection.peerDescription)
+                identities.put(connection.peerIdentity)
                 return Echo()
             }
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
@@ -96,6 +102,9 @@ extension NetTests {
             try client.send(pattern(100_000))
             #expect(try client.receive(100_000) == pattern(100_000))
             #expect(try peers.next() == "unix:uid=\(getuid()),pid=\(getpid())")
+            let identity = try identities.next()
+            #expect(identity.evidence == .unixUser(uid: getuid(), gid: getgid()))
+            #expect(identity.isLocal && !identity.isEncrypted && identity.network == nil)
             client.close()
             try thread.on { listener.stop() }
             #expect(!FileManager.default.fileExists(atPath: path))

@@ -72,6 +72,7 @@ final class SimulatedConnection: Peer, @unchecked Sendable {
     // MARK: Peer
 
     var address: String { "simulated:\(self.id.rawValue)" }
+    var identity: PeerIdentity { PeerIdentity(isLocal: true, network: nil) }
     var queuedBytes: Int { self.queue.count }
     private(set) var takenBytes: UInt64 = 0
     var lastWriteProgress: Instant { Instant(rawValue: self.progress) }
