@@ -159,6 +159,18 @@ package struct EncodedEvents: Hashable, Sendable {
         }
     }
 
+    /// The first key that `isAllowed` refuses.
+    package func firstKey(refusedBy isAllowed: (UnsafeRawBufferPointer) -> Bool) -> [UInt8]? {
+        self.bytes.withUnsafeBytes { bytes in
+            for start in self.starts {
+                let key = EventRecord.key(
+                    bytes, ofMessageAt: Varint.end(bytes, from: Int(start) + 1))
+                if !isAllowed(key) { return Array(key) }
+            }
+            return nil
+        }
+    }
+
     /// The bytes of the record at `index`, tag and length included.
     package func recordRange(_ index: Int) -> Range<Int> {
         Int(self.starts[index])..<self.end(before: index + 1)

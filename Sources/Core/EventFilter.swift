@@ -65,6 +65,11 @@ package struct EventFilter {
         return keys.contains { key in key.withUnsafeBytes { self.verdict($0) } }
     }
 
+    /// Whether an event with this key may be let through, as far as keys tell.
+    package mutating func passes(_ key: UnsafeRawBufferPointer) -> Bool {
+        self.anyKey || self.verdict(key)
+    }
+
     /// Gives back the memory of verdicts.
     package mutating func forget() {
         self.known = KeySet(keysMax: Self.verdictsMax)

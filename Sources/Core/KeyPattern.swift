@@ -15,7 +15,7 @@ package struct KeyPattern: Hashable, Comparable, Sendable, CustomStringConvertib
     private let anys: (first: Int, last: Int)?
 
     /// `#`
-    static let everything = KeyPattern()
+    package static let everything = KeyPattern()
 
     private init() {
         self.text = "#"

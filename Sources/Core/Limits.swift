@@ -26,6 +26,17 @@ package struct Limits: Hashable, Sendable {
     /// `HelloRequest.client`, `PauseRequest.reason` and the like, which are kept per connection or
     /// subscriber.
     package static let textBytesMax = 256
+    /// All of them are in memory, some 10 KiB each at the worst.
+    package static let principalsMax = 10_000
+    /// Of one principal. Each publish of a new key, and each subscription, is compared with all.
+    package static let grantsMax = 64
+    /// Of one principal: a few that run out while new ones are handed round.
+    package static let credentialsMax = 16
+    /// How long an old token may go on beside a new one: a quarter of a year.
+    package static let graceMillisecondsMax: UInt64 = 90 * 86_400_000
+    /// To find out whether a subscription is within what was granted; in 64-bit words, about 1 ns each. A
+    /// millisecond for all patterns of a config; ordinary ones take some hundred.
+    package static let coverWorkMax = 1_000_000
     /// PING's payload.
     package static let pingBytesMax = 8
 

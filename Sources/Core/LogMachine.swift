@@ -102,6 +102,18 @@ package struct LogMachine: ~Copyable {
         self.producers.restore(mark)
     }
 
+    // MARK: Whose producers
+
+    /// Why this principal may not use the producer's name; nil: it may.
+    package func refusal(ofProducer name: Name, for principal: Name?) -> Failure? {
+        self.producers.refusal(name, for: principal)
+    }
+
+    /// A principal has published as this producer.
+    package mutating func claim(_ producer: Name, for principal: Name) {
+        self.producers.claim(producer, for: principal)
+    }
+
     // MARK: Publishing
 
     package enum PublishAction: Hashable, Sendable {
@@ -246,7 +258,7 @@ package struct LogMachine: ~Copyable {
         guard !chunks.isEmpty else { return self.ride(sealed.promises, arrived: oldest.arrived) }
         let append = Append(
             exchange: self.exchange, epoch: self.epoch, after: self.planned, chunks: chunks,
-            producers: sealed.marks)
+            producers: self.producers.named(sealed.marks))
         self.planned = append.last
         self.batches.append(
             Batch(

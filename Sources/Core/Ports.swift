@@ -35,11 +35,14 @@ package struct ProducerMark: Hashable, Sendable {
     package let sequence: UInt64
     /// Where that event is.
     package let position: Position
+    /// Whose name it is; nil: nobody's.
+    package let principal: Name?
 
-    package init(name: Name, sequence: UInt64, position: Position) {
+    package init(name: Name, sequence: UInt64, position: Position, principal: Name? = nil) {
         self.name = name
         self.sequence = sequence
         self.position = position
+        self.principal = principal
     }
 }
 
@@ -196,11 +199,14 @@ package struct SubscriberRecord: Hashable, Sendable {
     package let position: Position
     package let epoch: SessionEpoch
     package let pause: Pause?
+    /// Whose name it is; nil: nobody's.
+    package let principal: Name?
 
     package init(
         exchange: ExchangeID, name: Name, receiver: ReceiverID, position: Position,
-        epoch: SessionEpoch, pause: Pause?
+        epoch: SessionEpoch, pause: Pause?, principal: Name? = nil
     ) {
+        self.principal = principal
         self.exchange = exchange
         self.name = name
         self.receiver = receiver
@@ -224,7 +230,14 @@ package struct PositionSave: Hashable, Sendable {
     }
 }
 
-package protocol StateStore: Sendable {
+package protocol PrincipalStore: Sendable {
+    /// All principals, ordered by name.
+    func principals() async throws(Failure) -> [Principal]
+    /// Replaces everything about the principal and adds a line to the audit: both or neither.
+    func storePrincipal(_ change: PrincipalChange) async throws(Failure)
+}
+
+package protocol StateStore: PrincipalStore {
     /// Takes every exchange (its epoch moves on, its owner becomes `owner`); `main` exists
     /// afterwards. Ordered by id.
     func takeExchanges(as owner: OwnerID) async throws(Failure) -> [ExchangeRecord]

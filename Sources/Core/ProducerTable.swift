@@ -41,6 +41,8 @@ struct ProducerTable {
     /// Remembered without having published, oldest first, and some that have published since: the
     /// former make room for others.
     private var idle: [Name] = []
+    /// Whose name a producer is; only those that are somebody's, and are among `producers`.
+    private var principals: [Name: Name] = [:]
 
     init(producersMax: Int) {
         self.producersMax = producersMax
@@ -49,6 +51,33 @@ struct ProducerTable {
     mutating func restore(_ mark: ProducerMark) {
         self.producers[mark.name] = Producer(
             stored: mark.sequence, storedAt: mark.position, accepted: mark.sequence)
+        self.principals[mark.name] = mark.principal
+    }
+
+    /// Whether this principal may speak for the producer; nil may always.
+    func refusal(_ name: Name, for principal: Name?) -> Failure? {
+        guard let principal, let owner = self.principals[name], owner != principal else {
+            return nil
+        }
+        return Failure(
+            .permissionDenied,
+            "the producer '\(name)' belongs to another principal; use another name")
+    }
+
+    /// A name that is nobody's belongs to the first principal that publishes with it.
+    mutating func claim(_ name: Name, for principal: Name) {
+        guard self.producers[name] != nil, self.principals[name] == nil else { return }
+        self.principals[name] = principal
+    }
+
+    /// The same with whose they are.
+    func named(_ marks: [ProducerMark]) -> [ProducerMark] {
+        if self.principals.isEmpty { return marks }
+        return marks.map { mark in
+            ProducerMark(
+                name: mark.name, sequence: mark.sequence, position: mark.position,
+                principal: self.principals[mark.name])
+        }
     }
 
     /// The sequence and position of the producer's newest stored event; 0 when there is none.
@@ -153,7 +182,10 @@ struct ProducerTable {
         let found = self.idle.firstIndex { self.producers[$0]?.isIdle == true }
         let index = found ?? self.idle.endIndex
         for name in self.idle[..<index] { self.producers[name]?.isListed = false }
-        if let found { self.producers[self.idle[found]] = nil }
+        if let found {
+            self.producers[self.idle[found]] = nil
+            self.principals[self.idle[found]] = nil
+        }
         self.idle.removeFirst(min(index + 1, self.idle.count))
     }
 

@@ -76,7 +76,8 @@ extension Engine {
                     restored: record.position, epoch: record.epoch, pause: record.pause,
                     head: exchange.head, now: now)
                 let subscriber = Subscriber(
-                    name: record.name, exchange: exchange, receiver: receiver, machine: machine)
+                    name: record.name, exchange: exchange, receiver: receiver, machine: machine,
+                    principal: record.principal)
                 exchange.add(subscriber, named: record.name)
                 self.schedulePauseEnd(subscriber)
             }

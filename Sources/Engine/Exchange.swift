@@ -213,8 +213,14 @@ final class Subscriber {
     var isSocketArmed = false
     /// A change of its row was asked for, and it is not known whether it happened.
     var isRowUnsure = false
+    /// Whose name it is; nil: nobody's.
+    var principal: Name?
 
-    init(name: Name?, exchange: Exchange, receiver: Receiver, machine: SubscriberMachine) {
+    init(
+        name: Name?, exchange: Exchange, receiver: Receiver, machine: SubscriberMachine,
+        principal: Name? = nil
+    ) {
+        self.principal = principal
         self.name = name
         self.exchange = exchange
         self.receiver = receiver
@@ -226,6 +232,6 @@ final class Subscriber {
         return SubscriberRecord(
             exchange: self.exchange.id, name: name, receiver: receiver,
             position: self.machine.confirmed,
-            epoch: self.machine.epoch, pause: self.machine.pause)
+            epoch: self.machine.epoch, pause: self.machine.pause, principal: self.principal)
     }
 }

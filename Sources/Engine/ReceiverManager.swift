@@ -146,7 +146,8 @@ final class ReceiverManager {
             try await self.store.storeSubscriber(
                 SubscriberRecord(
                     exchange: record.exchange, name: record.name, receiver: id,
-                    position: record.position, epoch: record.epoch, pause: record.pause))
+                    position: record.position, epoch: record.epoch, pause: record.pause,
+                    principal: record.principal))
         }
         subscriber.receiver.named -= 1
         subscriber.receiver = receiver
@@ -159,7 +160,8 @@ final class ReceiverManager {
             try await self.store.storeSubscriber(
                 SubscriberRecord(
                     exchange: record.exchange, name: record.name, receiver: record.receiver,
-                    position: record.position, epoch: record.epoch, pause: pause))
+                    position: record.position, epoch: record.epoch, pause: pause,
+                    principal: record.principal))
         }
     }
 

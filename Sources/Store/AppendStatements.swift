@@ -11,11 +11,11 @@ enum AppendStatements {
     static let one = Statement(name: "append_one", sql: move(bytes: "$10") + oneChunk + tail)
     static let oneWithProducers = Statement(
         name: "append_one_producers",
-        sql: move(bytes: "$13") + oneChunk + producers("$10", "$11", "$12") + tail)
+        sql: move(bytes: "$14") + oneChunk + producers(from: 10) + tail)
     static let move = Statement(name: "append_move", sql: move(bytes: "$5") + tail)
     static let moveWithProducers = Statement(
         name: "append_move_producers",
-        sql: move(bytes: "$8") + producers("$5", "$6", "$7") + tail)
+        sql: move(bytes: "$9") + producers(from: 5) + tail)
 
     /// Stores nothing unless this transaction has moved the head: then the exchange's row is its own.
     static let chunk = Statement(
@@ -57,17 +57,16 @@ enum AppendStatements {
             FROM moved)
         """
 
-    private static func producers(_ names: String, _ sequences: String, _ positions: String)
-        -> String
-    {
+    /// Names, sequences, positions and principals are four parameters.
+    private static func producers(from first: Int) -> String {
         """
         , sequenced AS (
-            INSERT INTO dormouse.producer (exchange_id, name, sequence, position)
-            SELECT moved.exchange_id, p.name, p.sequence, p.position
-            FROM moved, unnest(\(names)::text[], \(sequences)::bigint[], \(positions)::bigint[])
-                AS p (name, sequence, position)
-            ON CONFLICT (exchange_id, name)
-            DO UPDATE SET sequence = excluded.sequence, position = excluded.position)
+            INSERT INTO dormouse.producer (exchange_id, name, sequence, position, principal)
+            SELECT moved.exchange_id, p.name, p.sequence, p.position, p.principal
+            FROM moved, unnest($\(first)::text[], $\(first + 1)::bigint[], $\(first + 2)::bigint[],
+                $\(first + 3)::text[]) AS p (name, sequence, position, principal)
+            ON CONFLICT (exchange_id, name) DO UPDATE SET sequence = excluded.sequence,
+                position = excluded.position, principal = excluded.principal)
         """
     }
 
@@ -100,6 +99,7 @@ extension Append {
             parameters.add(marks.map { Optional($0.name.text) })
             parameters.add(marks.map { Int64(bitPattern: $0.sequence) })
             parameters.add(marks.map { Int64(clamping: $0.position.rawValue) })
+            parameters.add(marks.map { $0.principal?.text })
         }
         parameters.add(Int64(self.chunks.reduce(0) { $0 + $1.bytesCount }))
         let statement =

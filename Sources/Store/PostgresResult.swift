@@ -66,6 +66,11 @@ final class PostgresResult: @unchecked Sendable {
         [UInt8](self.borrowed(row, column))
     }
 
+    /// nil for null.
+    func optionalName(_ row: Int, _ column: Int) throws(Failure) -> Name? {
+        self.isNull(row, column) ? nil : try self.name(row, column)
+    }
+
     func name(_ row: Int, _ column: Int) throws(Failure) -> Name {
         do throws(Failure) {
             return try Name(bytes: self.borrowed(row, column))

@@ -6,7 +6,7 @@ package import Core
 /// where that could change the answer.
 package actor PostgresState: StateStore {
     private nonisolated let executor = ThreadExecutor(name: "state")
-    private let connection: ReconnectingConnection
+    let connection: ReconnectingConnection
     /// Who we are, once exchanges were taken: what belongs to an exchange of somebody else is not
     /// changed.
     private var owner: Int64 = 0
@@ -70,7 +70,7 @@ package actor PostgresState: StateStore {
             ProducerMark(
                 name: try result.name(row, 0),
                 sequence: UInt64(bitPattern: try result.integer(row, 1)),
-                position: try result.position(row, 2))
+                position: try result.position(row, 2), principal: try result.optionalName(row, 3))
         }
     }
 
@@ -99,7 +99,8 @@ package actor PostgresState: StateStore {
                 exchange: exchange, name: try result.name(row, 0),
                 receiver: ReceiverID(rawValue: try result.integer(row, 1)),
                 position: try result.position(row, 2),
-                epoch: SessionEpoch(rawValue: try result.integer(row, 3)), pause: pause)
+                epoch: SessionEpoch(rawValue: try result.integer(row, 3)), pause: pause,
+                principal: try result.optionalName(row, 6))
         }
     }
 
@@ -158,6 +159,7 @@ package actor PostgresState: StateStore {
             parameters.addNull()
             parameters.addNull()
         }
+        parameters.add(record.principal?.text)
         let stored = try self.change(StateStatements.storeSubscriber, parameters)
         guard try stored.integer(0, 0) == 1 else {
             throw Failure(

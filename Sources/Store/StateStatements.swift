@@ -41,7 +41,7 @@ enum StateStatements {
     static let producers = Statement(
         name: "producers",
         sql: """
-            SELECT name, sequence, position FROM dormouse.producer
+            SELECT name, sequence, position, principal FROM dormouse.producer
             WHERE exchange_id = $1::bigint AND name > $2::text ORDER BY name LIMIT $3::bigint
             """)
 
@@ -57,7 +57,7 @@ enum StateStatements {
         name: "subscribers",
         sql: """
             SELECT name, receiver_id, position, session_epoch, paused_until,
-                coalesce(pause_reason, '')
+                coalesce(pause_reason, ''), principal
             FROM dormouse.subscriber
             WHERE exchange_id = $1::bigint AND name > $2::text ORDER BY name LIMIT $3::bigint
             """)
@@ -117,14 +117,14 @@ enum StateStatements {
         sql: """
             \(ours), stored AS (
                 INSERT INTO dormouse.subscriber AS s (exchange_id, name, receiver_id, position,
-                    session_epoch, paused_until, pause_reason)
+                    session_epoch, paused_until, pause_reason, principal)
                 SELECT exchange_id, $3::text, $4::bigint, $5::bigint, $6::bigint,
-                    $7::timestamptz, $8::text
+                    $7::timestamptz, $8::text, $9::text
                 FROM ours
                 ON CONFLICT (exchange_id, name) DO UPDATE SET receiver_id = excluded.receiver_id,
                     position = excluded.position, session_epoch = excluded.session_epoch,
                     paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
-                    seen_at = now()
+                    principal = excluded.principal, seen_at = now()
                 WHERE s.session_epoch <= excluded.session_epoch
                 RETURNING 1)
             SELECT (SELECT count(*) FROM stored) FROM ours

@@ -27,6 +27,9 @@ struct DurableState {
         }
     }
 
+    private var principals: [Name: Principal] = [:]
+    /// Who did what, oldest first.
+    private(set) var audit: [String] = []
     let incarnation = Incarnation(bytes: Array(repeating: 7, count: 16))
     /// Ordered by id, which is the index plus one.
     private(set) var exchanges: [Exchange] = []
@@ -126,6 +129,15 @@ struct DurableState {
         let count = min(count, max(0, self.exchanges[index].chunks.count - 1))
         self.exchanges[index].chunks.removeFirst(count)
         return count
+    }
+
+    // MARK: Principals
+
+    var sortedPrincipals: [Principal] { self.principals.values.sorted { $0.name < $1.name } }
+
+    mutating func store(_ change: PrincipalChange) {
+        self.principals[change.principal.name] = change.principal
+        self.audit.append("\(change.by): \(change.principal.name): \(change.text)")
     }
 
     // MARK: State
@@ -236,7 +248,7 @@ struct DurableState {
             guard save.isNewer(than: old) else { continue }
             self.exchanges[index].subscribers[save.name] = SubscriberRecord(
                 exchange: id, name: save.name, receiver: stored.receiver, position: save.position,
-                epoch: save.epoch, pause: stored.pause)
+                epoch: save.epoch, pause: stored.pause, principal: stored.principal)
             saved.append(save)
         }
         return saved

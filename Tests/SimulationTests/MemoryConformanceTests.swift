@@ -105,6 +105,14 @@ import Testing
         try self.check { try await Conformance.subscribersAreStoredAndReplaced($0) }
     }
 
+    @Test func principalsAreStoredAndReplaced() throws {
+        try self.check { try await Conformance.principalsAreStoredAndReplaced($0) }
+    }
+
+    @Test func namesHaveOwners() throws {
+        try self.check { try await Conformance.namesHaveOwners($0) }
+    }
+
     @Test func onlyNewerPositionsAreSaved() throws {
         try self.check { try await Conformance.onlyNewerPositionsAreSaved($0) }
     }

@@ -313,6 +313,16 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         try await self.reading { self.simulation.durable.incarnation }
     }
 
+    func principals() async throws(Failure) -> [Principal] {
+        try await self.reading { self.simulation.durable.sortedPrincipals }
+    }
+
+    func storePrincipal(_ change: PrincipalChange) async throws(Failure) {
+        try await self.changing("changes the principal \(change.principal.name)") {
+            self.simulation.durable.store(change)
+        }
+    }
+
     func createExchange(_ name: Name, owner: OwnerID) async throws(Failure) -> ExchangeRecord {
         try await self.changing("creates \(name)") { () throws(Failure) in
             try self.simulation.durable.createExchange(name, owner: owner)

@@ -86,6 +86,14 @@ import Testing
         try await Conformance.subscribersAreStoredAndReplaced(TestCluster.make)
     }
 
+    @Test func principalsAreStoredAndReplaced() async throws {
+        try await Conformance.principalsAreStoredAndReplaced(TestCluster.make)
+    }
+
+    @Test func namesHaveOwners() async throws {
+        try await Conformance.namesHaveOwners(TestCluster.make)
+    }
+
     @Test func onlyNewerPositionsAreSaved() async throws {
         try await Conformance.onlyNewerPositionsAreSaved(TestCluster.make)
     }
