@@ -37,8 +37,10 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl",
             providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
-        .target(name: "CDormouse", dependencies: ["CWire", "CLibProtobufC", "COpenSSL"]),
-        .target(name: "Wire", dependencies: ["Core", "CWire"], swiftSettings: strict),
+        .systemLibrary(
+            name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
+        .target(name: "CDormouse", dependencies: ["CWire", "CLibProtobufC", "COpenSSL", "CLZ4"]),
+        .target(name: "Wire", dependencies: ["Core", "CWire", "CLZ4"], swiftSettings: strict),
         .target(
             name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV"], swiftSettings: strict),
         .target(

@@ -15,7 +15,7 @@ C_SANITIZED := $(C_SOURCES:Sources/%.c=$(C_BUILD)/sanitized/%.o)
 C_TESTS := $(sort $(wildcard Tests/C/*_test.c))
 C_TEST_PROGRAMS := $(C_TESTS:Tests/C/%.c=$(C_BUILD)/tests/%)
 C_INCLUDES := -ISources/CDormouse/include -ISources/CDormouse -ISources/CWire/include
-C_PACKAGES = $(shell pkg-config --libs libprotobuf-c openssl)
+C_PACKAGES = $(shell pkg-config --libs libprotobuf-c openssl liblz4)
 C_WARNINGS := -std=c99 -Wall -Wextra -Werror -pedantic
 C_FLAGS := $(C_WARNINGS) -O2 -g -fPIC -fvisibility=hidden -fno-strict-overflow $(C_INCLUDES)
 C_SANITIZE := $(C_WARNINGS) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
@@ -23,7 +23,7 @@ C_SANITIZE := $(C_WARNINGS) -O1 -g -fno-omit-frame-pointer -fsanitize=address,un
 
 $(C_BUILD)/objects/%.o: Sources/%.c $(C_HEADERS)
 	@mkdir -p $(@D)
-	@$(CC) $(C_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl) -c -o $@ $<
+	@$(CC) $(C_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl liblz4) -c -o $@ $<
 
 $(C_BUILD)/sanitized/%.o: Sources/%.c $(C_HEADERS)
 	@mkdir -p $(@D)
@@ -63,7 +63,7 @@ install-c: ## copy the C library that `make build-c` built, headers, dormouse.pc
 	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' \
 	    'protodir=$${prefix}/share/dormouse' '' 'Name: dormouse' \
 	    'Description: client library of Dormouse, named replayable event subscriptions' \
-	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl' \
+	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl liblz4' \
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' \
 	    >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/dormouse.pc'
 	install -m 644 $(C_MANUAL) '$(DESTDIR)$(PREFIX)/share/man/man3'
@@ -110,7 +110,7 @@ FUZZ_SECONDS ?= 10
 
 $(C_BUILD)/fuzz/%: Tests/Fuzz/%_fuzz.c $(C_SOURCES) $(C_HEADERS)
 	@mkdir -p $(@D)
-	@$(FUZZ_CC) $(FUZZ_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl) -o $@ $< $(C_SOURCES) $(C_PACKAGES)
+	@$(FUZZ_CC) $(FUZZ_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl liblz4) -o $@ $< $(C_SOURCES) $(C_PACKAGES)
 
 .PHONY: test-fuzz
 test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) ## fuzz the C library, FUZZ_SECONDS for each target

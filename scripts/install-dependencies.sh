@@ -26,12 +26,12 @@ esac
 
 if [ "$(uname -s)" = Darwin ]; then
     missing=()
-    for module in libuv libprotobuf-c libpq; do
+    for module in libuv libprotobuf-c libpq liblz4; do
         pkg-config --exists "$module" 2>/dev/null || missing+=("$module")
     done
     if [ ${#missing[@]} -gt 0 ]; then
         say "pkg-config does not find: ${missing[*]}. On macOS, run this and then try again:"
-        echo "  brew install pkg-config libuv protobuf-c protobuf libpq openssl@3 postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
+        echo "  brew install pkg-config libuv protobuf-c protobuf libpq openssl@3 lz4 postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
         exit 69
     fi
     exit 0
@@ -39,7 +39,7 @@ fi
 
 command -v dpkg-query >/dev/null ||
     die "this is not Debian or Ubuntu. Please install: pkg-config, git, a C toolchain, the development" \
-        "files of libuv, libprotobuf-c, libpq and OpenSSL, protoc, protoc-c, and PostgreSQL" \
+        "files of libuv, libprotobuf-c, libpq, OpenSSL and LZ4, protoc, protoc-c, and PostgreSQL" \
         "$postgres_version_min or later."
 
 is_installed() {
@@ -60,7 +60,7 @@ has_postgres_program() {
 
 missing=()
 for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libpq-dev libssl-dev \
-    build-essential; do
+    liblz4-dev build-essential; do
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then

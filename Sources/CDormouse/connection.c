@@ -168,6 +168,7 @@ static void secured(dormouse *client, int64_t now)
     client->stage = DM_STAGE_TALKING;
     dm_connection_forget(client);
     client->session.heartbeat_ms_max = client->options.heartbeat_ms;
+    client->session.wants_compressed = client->options.compression;
     if (dm_session_start(&client->session, client->options.client, client->options.token, now)
         != DORMOUSE_OK)
         attempt_failed(client, &client->session.failure, now);

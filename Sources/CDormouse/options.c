@@ -21,6 +21,7 @@ static const struct option options_known[] = {
     {"client", TEXT, AT(client), 0, 256},
     {"token", TEXT, AT(token), 0, TEXT_BYTES_MAX},
     {"insecure_token", YES_NO, AT(insecure_token), 0, 0},
+    {"compression", YES_NO, AT(compression), 0, 0},
     {"exchange", TEXT, AT(exchange), 0, 128},
     {"producer", TEXT, AT(producer), 0, 128},
     {"sequence", SEQUENCE, AT(sequence), 0, 0},

@@ -32,6 +32,7 @@ struct dm_options {
     enum dm_tls tls;
     bool reconnect;
     bool insecure_token;
+    bool compression;
     uint32_t connect_timeout_ms;
     uint32_t heartbeat_ms;
     uint32_t reconnect_min_ms;

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "message.h"
+#include "wire.h"
 
 #include <stdio.h>
 
@@ -28,6 +29,7 @@ void dm_session_free(struct dm_session *session)
 {
     dm_buffer_free(&session->in);
     dm_buffer_free(&session->out);
+    dm_buffer_free(&session->plain);
     dm_table_free(&session->requests);
     dormouse_arena_free(session->arena);
     session->arena = NULL;
@@ -64,6 +66,11 @@ dormouse_status dm_session_start(struct dm_session *session, const char *client,
     hello.client = dm_binary(client);
     hello.library = dm_binary("libdormouse/" DORMOUSE_VERSION);
     hello.token = dm_binary(token);
+    uint32_t features[] = {DORMOUSE__V1__FEATURE__LZ4_DELIVERIES};
+    if (session->wants_compressed) {
+        hello.features = features;
+        hello.n_features = 1;
+    }
     bool fits = dm_buffer_append(&session->out, DM_PREFACE, DM_PREFACE_BYTES);
     size_t mark = dm_request_begin(session);
     if (!fits || mark == 0 || !dm_message_append(&session->out, &hello.base)
@@ -267,8 +274,20 @@ static dormouse_status delivered(struct dm_session *session, const struct dm_fra
     if (request == NULL
         || (request->kind != DM_KIND_SUBSCRIBE && request->kind != DM_KIND_STREAM))
         return broken(session, "it sent a delivery on a stream that is no subscription");
-    dormouse_status status =
-        session->owner->delivered(session->context, request, bytes, frame->length);
+    size_t size = frame->length;
+    switch (dm_delivery_expand(bytes, size, session->welcome.frame_bytes_max, &session->plain)) {
+    case DM_EXPANDED_NOT: break;
+    case DM_EXPANDED:
+        bytes = session->plain.bytes + session->plain.start;
+        size = dm_buffer_size(&session->plain);
+        break;
+    case DM_EXPANDED_BROKEN:
+        return broken(session, "it sent a delivery that is not readable");
+    case DM_EXPANDED_NO_MEMORY:
+        session->state = DM_CLOSED;
+        return dm_fail_memory(&session->failure);
+    }
+    dormouse_status status = session->owner->delivered(session->context, request, bytes, size);
     if (status != DORMOUSE_OK)
         session->state = DM_CLOSED;
     return status;

@@ -46,6 +46,10 @@ struct dm_session {
     enum dm_session_state state;
     struct dm_buffer in;
     struct dm_buffer out;
+    /* The newest delivery that came compressed, as it is without that. */
+    struct dm_buffer plain;
+    /* Deliveries may come compressed. */
+    bool wants_compressed;
     struct dm_table requests;
     uint32_t last_stream;
     struct dm_welcome welcome;

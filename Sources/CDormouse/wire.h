@@ -93,6 +93,15 @@ struct dm_delivery {
 /* Reads everything but the events, which are counted. False when it is no Delivery. */
 bool dm_delivery_read(const uint8_t *bytes, size_t size, struct dm_delivery *delivery);
 
+enum dm_expanded { DM_EXPANDED_NOT, DM_EXPANDED, DM_EXPANDED_BROKEN, DM_EXPANDED_NO_MEMORY };
+
+/*
+ * Makes the plain delivery of one whose events are compressed (DM_EXPANDED); one with plain events is left as it is
+ * (DM_EXPANDED_NOT). The events must not become more than `events_bytes_max`, which is at most DM_PAYLOAD_BYTES_MAX.
+ */
+enum dm_expanded dm_delivery_expand(const uint8_t *bytes, size_t size, size_t events_bytes_max,
+                                    struct dm_buffer *plain);
+
 /* Of one event; a server that sends more is not believed. */
 #define DM_HEADERS_MAX 1024
 

@@ -2655,7 +2655,7 @@ const ProtobufCMessageDescriptor dormouse__v1__subscribe_request__descriptor =
   (ProtobufCMessageInit) dormouse__v1__subscribe_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor dormouse__v1__delivery__field_descriptors[6] =
+static const ProtobufCFieldDescriptor dormouse__v1__delivery__field_descriptors[9] =
 {
   {
     "after",
@@ -2718,6 +2718,42 @@ static const ProtobufCFieldDescriptor dormouse__v1__delivery__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "codec",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__Delivery, codec),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "events_bytes",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__Delivery, events_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "compressed",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__Delivery, compressed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "events",
     15,
     PROTOBUF_C_LABEL_REPEATED,
@@ -2732,7 +2768,10 @@ static const ProtobufCFieldDescriptor dormouse__v1__delivery__field_descriptors[
 };
 static const unsigned dormouse__v1__delivery__field_indices_by_name[] = {
   0,   /* field[0] = after */
-  5,   /* field[5] = events */
+  5,   /* field[5] = codec */
+  7,   /* field[7] = compressed */
+  8,   /* field[8] = events */
+  6,   /* field[6] = events_bytes */
   2,   /* field[2] = head */
   4,   /* field[4] = redelivered */
   3,   /* field[3] = replay */
@@ -2741,8 +2780,8 @@ static const unsigned dormouse__v1__delivery__field_indices_by_name[] = {
 static const ProtobufCIntRange dormouse__v1__delivery__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 15, 5 },
-  { 0, 6 }
+  { 14, 7 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor dormouse__v1__delivery__descriptor =
 {
@@ -2752,7 +2791,7 @@ const ProtobufCMessageDescriptor dormouse__v1__delivery__descriptor =
   "Dormouse__V1__Delivery",
   "dormouse.v1",
   sizeof(Dormouse__V1__Delivery),
-  6,
+  9,
   dormouse__v1__delivery__field_descriptors,
   dormouse__v1__delivery__field_indices_by_name,
   2,  dormouse__v1__delivery__number_ranges,
@@ -4407,6 +4446,34 @@ const ProtobufCMessageDescriptor dormouse__v1__failure__descriptor =
   1,  dormouse__v1__failure__number_ranges,
   (ProtobufCMessageInit) dormouse__v1__failure__init,
   NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue dormouse__v1__feature__enum_values_by_number[2] =
+{
+  { "NO_FEATURE", "DORMOUSE__V1__FEATURE__NO_FEATURE", 0 },
+  { "LZ4_DELIVERIES", "DORMOUSE__V1__FEATURE__LZ4_DELIVERIES", 1 },
+};
+static const ProtobufCIntRange dormouse__v1__feature__value_ranges[] = {
+{0, 0},{0, 2}
+};
+static const ProtobufCEnumValueIndex dormouse__v1__feature__enum_values_by_name[2] =
+{
+  { "LZ4_DELIVERIES", 1 },
+  { "NO_FEATURE", 0 },
+};
+const ProtobufCEnumDescriptor dormouse__v1__feature__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "dormouse.v1.Feature",
+  "Feature",
+  "Dormouse__V1__Feature",
+  "dormouse.v1",
+  2,
+  dormouse__v1__feature__enum_values_by_number,
+  2,
+  dormouse__v1__feature__enum_values_by_name,
+  1,
+  dormouse__v1__feature__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue dormouse__v1__match_kind__enum_values_by_number[4] =
 {

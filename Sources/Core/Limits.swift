@@ -40,6 +40,12 @@ package struct Limits: Hashable, Sendable {
     /// PING's payload.
     package static let pingBytesMax = 8
 
+    /// Chunks that are kept compressed for subscribers who want them so: those that are awake read near each other,
+    /// and each further one is compared with every delivery.
+    package static let compressedBlocksMax = 32
+    /// Bytes of these chunks, plain and compressed.
+    package static let compressedBytesMax = 32 << 20
+
     // Of the server.
 
     /// Payload of a frame. An event and its request, or its delivery, fit into one.

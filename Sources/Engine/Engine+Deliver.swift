@@ -157,12 +157,17 @@ extension Engine {
         _ subscriber: Subscriber, _ session: Session
     ) {
         guard let stream = subscriber.machine.awake?.consumer.stream else { return }
-        session.send(
-            DeliveryHeader(
-                after: delivery.after, upto: delivery.upto,
-                head: subscriber.exchange.head, replay: delivery.replay,
-                redelivered: delivery.redelivered),
-            portion, of: block, on: stream)
+        let header = DeliveryHeader(
+            after: delivery.after, upto: delivery.upto,
+            head: subscriber.exchange.head, replay: delivery.replay,
+            redelivered: delivery.redelivered)
+        if session.takesCompressed, let block, portion?.ranges == [0..<block.count],
+            let compressed = self.compressedBlocks.compressed(block, work: &self.work)
+        {
+            session.send(header, of: block, compressed: compressed, on: stream)
+        } else {
+            session.send(header, portion, of: block, on: stream)
+        }
         self.armAcknowledgement(subscriber)
         self.awaitSocket(subscriber, session)
     }

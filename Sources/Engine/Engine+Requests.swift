@@ -82,6 +82,7 @@ extension Engine {
         }
         session.client = String(decoding: hello.client, as: UTF8.self)
         session.principal = "anonymous"
+        session.takesCompressed = hello.features.contains(Feature.lz4Deliveries)
         session.machine.helloAccepted()
         var welcome = Welcome()
         welcome.server = Array("dormoused/\(self.version)".utf8)
@@ -90,6 +91,7 @@ extension Engine {
         welcome.heartbeatMilliseconds = UInt32(clamping: self.limits.heartbeatMilliseconds)
         welcome.connectionID = session.id.rawValue
         welcome.principal = Array(session.principal.utf8)
+        welcome.features = session.takesCompressed ? [Feature.lz4Deliveries] : []
         session.answer(stream, .hello(welcome))
         self.logger.debug(
             "connection opened", [.peer: session.peer.address, .client: session.client])

@@ -35,6 +35,7 @@ package actor Engine {
     nonisolated let version: String
 
     let arena = Arena()
+    var compressedBlocks = CompressedBlocks()
     var sessions: [ConnectionID: Session] = [:]
     let manager: ReceiverManager
     /// Large answers of one connection are made one after the other.

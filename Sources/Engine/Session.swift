@@ -39,6 +39,8 @@ final class Session {
     private static let spareBytesMax = 256
     var client = ""
     var principal = ""
+    /// Asked for in its hello: chunks that are sent whole may go compressed.
+    var takesCompressed = false
 
     init(peer: any Peer, limits: Limits, now: Instant) {
         self.peer = peer
@@ -73,6 +75,21 @@ final class Session {
         guard let portion, let block else { return }
         for range in portion.ranges { self.peer.send(block, range) }
         self.sentBytes &+= UInt64(portion.bytes)
+    }
+
+    /// The events of `delivery`, which are a whole block, compressed.
+    func send(
+        _ delivery: DeliveryHeader, of block: ByteBlock, compressed: ByteBlock,
+        on stream: StreamID
+    ) {
+        var delivery = delivery
+        delivery.compressed = .init(bytes: compressed.count, eventsBytes: block.count)
+        self.put {
+            FrameEncoder.append(
+                delivery, eventsBytes: compressed.count, stream: stream, to: &$0)
+        }
+        self.peer.send(compressed, 0..<compressed.count)
+        self.sentBytes &+= UInt64(compressed.count)
     }
 
     private func put(_ write: (inout [UInt8]) -> Void) {

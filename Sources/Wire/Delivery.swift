@@ -17,8 +17,28 @@ package struct DeliveryHeader: Hashable, Sendable {
     /// May contain events that this name was sent before.
     package var redelivered: Bool
 
-    /// Most bytes that `encode` appends: three positions of 9, two booleans of 2.
-    package static let encodedBytesMax = 31
+    /// Set: what follows the header are not event records but one block of LZ4 that becomes them.
+    package var compressed: Compressed?
+
+    package struct Compressed: Hashable, Sendable {
+        /// Of the block.
+        package let bytes: Int
+        /// Of the records that it becomes.
+        package let eventsBytes: Int
+
+        package init(bytes: Int, eventsBytes: Int) {
+            self.bytes = bytes
+            self.eventsBytes = eventsBytes
+        }
+
+        /// Codec, size and the tag and length of the block.
+        var encodedBytes: Int {
+            2 + 1 + Varint.size(self.eventsBytes) + 1 + Varint.size(self.bytes)
+        }
+    }
+
+    /// Most bytes that `encode` appends: three positions of 9, two booleans of 2, and 14 for what is compressed.
+    package static let encodedBytesMax = 45
 
     package init(
         after: Position = .origin, upto: Position = .origin, head: Position = .origin,
@@ -35,17 +55,27 @@ package struct DeliveryHeader: Hashable, Sendable {
     package var encodedBytes: Int {
         (self.after.rawValue == 0 ? 0 : 9) + (self.upto.rawValue == 0 ? 0 : 9)
             + (self.head.rawValue == 0 ? 0 : 9) + (self.replay ? 2 : 0)
-            + (self.redelivered ? 2 : 0)
+            + (self.redelivered ? 2 : 0) + (self.compressed?.encodedBytes ?? 0)
     }
 
-    /// Appends the fields 1 to 5; event records follow as they are.
+    /// Appends the fields 1 to 5, behind which event records follow as they are; or all up to the length of the
+    /// compressed block, which follows.
     package func encode(into bytes: inout [UInt8]) {
         bytes.writeFixed64(1, self.after.rawValue)
         bytes.writeFixed64(2, self.upto.rawValue)
         bytes.writeFixed64(3, self.head.rawValue)
         bytes.writeBool(4, self.replay)
         bytes.writeBool(5, self.redelivered)
+        guard let compressed = self.compressed else { return }
+        bytes.writeUInt32(6, Self.lz4)
+        bytes.writeUInt32(7, UInt32(clamping: compressed.eventsBytes))
+        bytes.append(Self.compressedTag)
+        Varint.append(UInt64(compressed.bytes), to: &bytes)
     }
+
+    static let lz4: UInt32 = 1
+    static let compressedField: UInt64 = 14
+    private static let compressedTag = UInt8(compressedField << 3 | 2)
 }
 
 /// A delivery as values: for clients and tests.
@@ -72,6 +102,15 @@ extension Delivery {
 
     /// Throws `invalidArgument` for bytes that are no delivery.
     package static func decode(_ payload: UnsafeRawBufferPointer) throws(Failure) -> Delivery {
+        guard let plain = try Self.decompressed(payload) else {
+            return try Self.decodePlain(payload)
+        }
+        return try plain.span.bytes.withUnsafeBytes { bytes throws(Failure) in
+            try Self.decodePlain(bytes)
+        }
+    }
+
+    private static func decodePlain(_ payload: UnsafeRawBufferPointer) throws(Failure) -> Delivery {
         var events: [Event] = []
         let header = try Self.scan(payload) { record throws(Failure) in
             events.append(
@@ -119,6 +158,10 @@ extension Delivery {
             case (5, .number(let number)): header.redelivered = number != 0
             case (UInt64(Self.eventsField), .bytes(let range)):
                 try body((start: start, message: range))
+            case (DeliveryHeader.compressedField, _):
+                throw Failure(
+                    .invalidArgument,
+                    "the events of a delivery are compressed; this is for plain ones")
             default: break
             }
         }

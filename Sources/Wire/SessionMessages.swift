@@ -1,6 +1,12 @@
 import CWire
 import Core
 
+/// What a client may ask for in its hello; the welcome names those that the connection has. Unknown ones are passed over.
+package enum Feature {
+    /// Deliveries may come compressed.
+    package static let lz4Deliveries: UInt32 = 1
+}
+
 /// The first request of a connection. The engine checks every field.
 package struct HelloRequest: Hashable, Sendable {
     /// Name of the connection, for people.

@@ -134,6 +134,64 @@ static void more_than_the_credit_is_refused(void)
     finish(&script, DORMOUSE_PROTOCOL_ERROR);
 }
 
+/* A delivery after position 10 with two events, compressed by hand: one run of literals. */
+static void add_compressed(struct script *script, uint32_t stream, uint32_t codec, uint32_t events_bytes, int cut)
+{
+    static const uint8_t events[] = {0x7a, 12, 0x09, 11, 0, 0, 0, 0, 0, 0, 0, 0x1a, 1, 'a',
+                                     0x7a, 12, 0x09, 12, 0, 0, 0, 0, 0, 0, 0, 0x1a, 1, 'b'};
+    uint8_t block[2 + sizeof(events)] = {0xf0, sizeof(events) - 15};
+    memcpy(block + 2, events, sizeof(events));
+    struct dm_buffer payload = {0};
+    Dormouse__V1__Delivery delivery = DORMOUSE__V1__DELIVERY__INIT;
+    delivery.after = 10;
+    delivery.upto = 12;
+    delivery.head = 12;
+    delivery.codec = codec;
+    delivery.events_bytes = events_bytes == 0 ? sizeof(events) : events_bytes;
+    delivery.compressed.data = block;
+    delivery.compressed.len = sizeof(block) - (size_t)cut;
+    CHECK(dm_message_append(&payload, &delivery.base));
+    add_frame(script, DM_DATA, 0, stream, payload.bytes, dm_buffer_size(&payload));
+    dm_buffer_free(&payload);
+}
+
+static void compressed_deliveries_are_taken_apart(void)
+{
+    struct script script = begin_open("&compression=yes");
+    dormouse_subscription *subscription = subscribe(&script, "compressed");
+    const dormouse_event *event;
+    add_delivery(&script, subscription->stream, 10, 10, 0, 0);
+    add_compressed(&script, subscription->stream, 1, 0, 0);
+    add_delivery(&script, subscription->stream, 12, 13, 1, 13);
+    send_bytes(&script);
+    for (uint64_t position = 11; position <= 13; position++) {
+        CHECK_STATUS(script.client, dormouse_next(subscription, &event, 0), DORMOUSE_OK);
+        CHECK(event->position == position && event->key.size == (position == 13 ? 3 : 1));
+    }
+    CHECK(script.client->session.plain.capacity <= (64 << 10));
+    dormouse_free(script.client);
+    close(script.fd);
+    dm_buffer_free(&script.bytes);
+}
+
+/* Also by a library that did not ask for any: to pass over their events would be a hole. */
+static void compressed_deliveries_that_lie_are_refused(void)
+{
+    static const struct {
+        uint32_t codec;
+        uint32_t events_bytes;
+        int cut;
+    } wrong[] = {{0, 0, 0}, {2, 0, 0}, {1, 27, 0}, {1, 29, 0}, {1, 2000000, 0},
+                 {1, UINT32_MAX, 0}, {1, 0, 1}, {1, 0, 30}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct script script = begin_open(i % 2 == 0 ? "" : "&compression=yes");
+        dormouse_subscription *subscription = subscribe(&script, "lies");
+        add_delivery(&script, subscription->stream, 10, 10, 0, 0);
+        add_compressed(&script, subscription->stream, wrong[i].codec, wrong[i].events_bytes, wrong[i].cut);
+        finish(&script, DORMOUSE_PROTOCOL_ERROR);
+    }
+}
+
 static void bookmarks_and_pings_without_end_take_no_memory(void)
 {
     struct script script = begin_open("");
@@ -334,6 +392,8 @@ int main(void)
     TEST(a_hole_is_an_error_of_its_subscription);
     TEST(events_out_of_order_are_refused);
     TEST(more_than_the_credit_is_refused);
+    TEST(compressed_deliveries_are_taken_apart);
+    TEST(compressed_deliveries_that_lie_are_refused);
     TEST(bookmarks_and_pings_without_end_take_no_memory);
     TEST(a_server_that_never_answers_is_a_timeout);
     TEST(any_bytes_at_any_split_are_survived);

@@ -124,6 +124,7 @@ DORMOUSE_API dormouse_status dormouse_set_uri(dormouse *client, const char *uri)
  *   ca_file                PEM file to verify against instead of the system's
  *   cert_file, key_file    PEM files of the client's certificate
  *   tls_name               name to verify instead of the host's
+ *   compression            yes: have deliveries compressed where that makes them smaller; for thin lines (no)
  *   connect_timeout_ms     for each address (10000)
  *   heartbeat_ms           silence before a PING; at most what the server asks for (server's)
  *   reconnect              yes or no (yes)

@@ -57,6 +57,14 @@ typedef struct Dormouse__V1__Failure Dormouse__V1__Failure;
 
 /* --- enums --- */
 
+typedef enum _Dormouse__V1__Feature {
+  DORMOUSE__V1__FEATURE__NO_FEATURE = 0,
+  /*
+   * deliveries may come compressed
+   */
+  DORMOUSE__V1__FEATURE__LZ4_DELIVERIES = 1
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(DORMOUSE__V1__FEATURE)
+} Dormouse__V1__Feature;
 typedef enum _Dormouse__V1__MatchKind {
   DORMOUSE__V1__MATCH_KIND__EQUALS = 0,
   DORMOUSE__V1__MATCH_KIND__PREFIX = 1,
@@ -150,6 +158,9 @@ struct  Dormouse__V1__HelloRequest
    * "id.secret"; empty when a certificate or the unix socket's peer identifies the client
    */
   ProtobufCBinaryData token;
+  /*
+   * what the client would like, see Feature
+   */
   size_t n_features;
   uint32_t *features;
 };
@@ -177,6 +188,9 @@ struct  Dormouse__V1__Welcome
    * who the server thinks you are
    */
   ProtobufCBinaryData principal;
+  /*
+   * those of them that this connection has
+   */
   size_t n_features;
   uint32_t *features;
 };
@@ -349,6 +363,18 @@ struct  Dormouse__V1__Delivery
    */
   protobuf_c_boolean redelivered;
   /*
+   * of `compressed`: 1 = an LZ4 block; 0 = there is none
+   */
+  uint32_t codec;
+  /*
+   * how many bytes `compressed` becomes: all fields `events`, tags and lengths included
+   */
+  uint32_t events_bytes;
+  /*
+   * instead of `events`, only where the client has LZ4_DELIVERIES and it is smaller
+   */
+  ProtobufCBinaryData compressed;
+  /*
    * may be empty: a bookmark
    */
   size_t n_events;
@@ -356,7 +382,7 @@ struct  Dormouse__V1__Delivery
 };
 #define DORMOUSE__V1__DELIVERY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__delivery__descriptor) \
-    , 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL }
 
 
 struct  Dormouse__V1__AcknowledgeRequest
@@ -1700,6 +1726,7 @@ void dormouse__v1__dormouse__server(ProtobufCService *service,
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    dormouse__v1__feature__descriptor;
 extern const ProtobufCEnumDescriptor    dormouse__v1__match_kind__descriptor;
 extern const ProtobufCEnumDescriptor    dormouse__v1__start__descriptor;
 extern const ProtobufCEnumDescriptor    dormouse__v1__acknowledgement__descriptor;
