@@ -42,7 +42,8 @@ let package = Package(
         .target(name: "CDormouse", dependencies: ["CWire", "CLibProtobufC", "COpenSSL", "CLZ4"]),
         .target(name: "Wire", dependencies: ["Core", "CWire", "CLZ4"], swiftSettings: strict),
         .target(
-            name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV"], swiftSettings: strict),
+            name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV", "COpenSSL"],
+            swiftSettings: strict),
         .target(
             name: "Engine", dependencies: ["Core", "Channels", "Diagnostics", "Wire"],
             swiftSettings: strict),
@@ -72,7 +73,12 @@ let package = Package(
         .testTarget(
             name: "WireTests", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .testTarget(
-            name: "NetTests", dependencies: ["Core", "Diagnostics", "Net"], swiftSettings: strict),
+            name: "NetTests",
+            dependencies: ["Core", "Diagnostics", "Net", "COpenSSL", "TestCertificates"],
+            swiftSettings: strict),
+        // Certificates of every kind, good and bad, by OpenSSL's own program.
+        .target(
+            name: "TestCertificates", path: "Tests/TestCertificates", swiftSettings: strict),
         // What both stores must pass: the one in Postgres and the simulation's.
         .target(
             name: "StoreConformance", dependencies: ["Core"], path: "Tests/StoreConformance",
@@ -93,7 +99,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["Core", "Wire", "PlainClient", "DormouseClient"],
+            dependencies: ["Core", "Wire", "PlainClient", "DormouseClient", "TestCertificates"],
             swiftSettings: strict),
     ]
 )

@@ -37,6 +37,10 @@ package struct Limits: Hashable, Sendable {
     /// To find out whether a subscription is within what was granted; in 64-bit words, about 1 ns each. A
     /// millisecond for all patterns of a config; ordinary ones take some hundred.
     package static let coverWorkMax = 1_000_000
+    /// A TLS client's certificates: three of 4 KiB and room to spare, before we know who it is.
+    package static let certificateBytesMax = 16 << 10
+    /// Names in a certificate that are looked at.
+    package static let certificateNamesMax = 32
     /// PING's payload.
     package static let pingBytesMax = 8
 
@@ -56,6 +60,12 @@ package struct Limits: Hashable, Sendable {
     /// A connection whose socket takes nothing for this long is closed and its subscribers sleep.
     package var writeMillisecondsMax = 10_000
     package var connectionsMax = 10_000
+    /// Connections that have not said hello, TLS handshakes included. 8 KiB each without TLS, 64 KiB
+    /// with it: what strangers can make us hold is 32 MiB.
+    package var newcomersMax = 512
+    /// The same from one address (of IPv6: from one /64), or of one user on a unix socket. Covers
+    /// a machine whose services all start at once: those say hello in their first round trip.
+    package var newcomersPerOriginMax = 32
     /// Bytes waiting in one connection's way out. 4 frames: enough to keep a socket busy, little
     /// enough × connections.
     package var outboundBytesMax = 4 << 20
@@ -143,6 +153,8 @@ package struct Limits: Hashable, Sendable {
             ("--heartbeat-ms", self.heartbeatMilliseconds),
             ("--hello-ms", self.helloMillisecondsMax),
             ("--write-ms", self.writeMillisecondsMax),
+            ("--newcomers", self.newcomersMax),
+            ("--newcomers-per-address", self.newcomersPerOriginMax),
             ("--appends-in-flight", self.appendsInFlightMax),
             ("--chunk-bytes", self.chunkBytesMax), ("--append-bytes", self.appendBytesMax),
             ("--requests", self.requestsMax), ("--replay-readers", self.replayReaders),

@@ -17,18 +17,21 @@ import Wire
 ///
 /// Everything here runs on the event loop's thread, which is the main thread.
 actor Daemon {
-    private nonisolated let loop: EventLoop
+    nonisolated let loop: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
-    private let options: Options
-    private let logger: Logger
+    let options: Options
+    let logger: Logger
     private let postgresFailed = Signal()
     private let stopRequested = Signal()
+    let reloadRequested = Signal()
     private var engine: Engine?
     private var postgres: PrivatePostgres?
-    private var listeners: [Listener] = []
+    var listeners: [Listener] = []
+    /// Of the listeners with TLS; nil when there are no files for it.
+    var tls: TLSSource?
     private var signals: Signals?
-    private var isStopping = false
+    private(set) var isStopping = false
     private var deadline: Alarm?
 
     init(_ options: Options, on loop: EventLoop, logger: Logger) {
@@ -40,6 +43,7 @@ actor Daemon {
     /// Runs until SIGTERM or SIGINT. Throws what made it impossible to start.
     func run() async throws(Failure) {
         try self.checkAddresses()
+        try await self.loadTLS()
         try self.watchSignals()
         let postgres: PrivatePostgres?
         let conninfo: String
@@ -78,6 +82,10 @@ actor Daemon {
     ) async -> Result<Void, Failure> {
         await withTaskGroup(of: Event.self) { group in
             group.addTask { await self.keepRunning(postgres) }
+            group.addTask {
+                await self.keepReloading()
+                return .keeperEnded
+            }
             group.addTask { .engineEnded(await self.runEngine(over: store)) }
             group.addTask {
                 _ = await self.stopRequested.wait()
@@ -95,6 +103,7 @@ actor Daemon {
                 case .engineEnded(let result):
                     outcome = self.isStopping ? .success(()) : result
                     self.postgresFailed.close()
+                    self.reloadRequested.close()
                     self.stopRequested.close()
                 }
             }
@@ -146,44 +155,18 @@ actor Daemon {
         postgres.close()
     }
 
-    // MARK: Listening
-
-    /// Without TLS and principals, strangers must not reach us by accident.
-    private func checkAddresses() throws(Failure) {
-        guard !self.options.insecure else { return }
-        for text in self.options.listen {
-            guard case .tcp(let host, _) = try ListenAddress(parsing: text) else { continue }
-            if host == "localhost" || host == "::1" || host.hasPrefix("127.") { continue }
-            throw Failure(
-                .invalidArgument,
-                "--listen \(text) is reachable from elsewhere, and there is neither TLS nor a check of who connects yet; "
-                    + "listen on 127.0.0.1 or a unix socket, or add --insecure on a network that you trust"
-            )
-        }
-    }
-
-    private func listen(for engine: Engine) throws(Failure) {
-        guard !self.isStopping else { return engine.assumeIsolated { $0.drain() } }
-        let handler = EngineListenerHandler(engine)
-        for text in self.options.listen + self.options.unix.map({ "unix:\($0)" }) {
-            let listener = try Listener(
-                on: self.loop, at: ListenAddress(parsing: text), logger: self.logger,
-                handler: handler)
-            self.listeners.append(listener)
-            self.say("listening on \(listener.address)")
-        }
-        if let port = self.listeners.first(where: { $0.port != 0 })?.port {
-            self.say(
-                "try:  dormouse --server dormouse://127.0.0.1:\(port) publish hello.world 'good morning'"
-            )
-        }
-    }
-
     // MARK: Stopping
 
     private func watchSignals() throws(Failure) {
-        self.signals = try Signals(on: self.loop, watching: [SIGTERM, SIGINT]) { signal in
-            self.assumeIsolated { $0.signalled(signal) }
+        self.signals = try Signals(on: self.loop, watching: [SIGTERM, SIGINT, SIGHUP]) {
+            signal in
+            self.assumeIsolated { daemon in
+                if signal == SIGHUP {
+                    daemon.reloadRequested.signal()
+                } else {
+                    daemon.signalled(signal)
+                }
+            }
         }
     }
 
@@ -209,7 +192,7 @@ actor Daemon {
     }
 
     /// For the person who started us; everything else goes to the log.
-    private func say(_ text: String) {
+    func say(_ text: String) {
         print(text)
         fflush(nil)
     }

@@ -8,6 +8,7 @@ struct Options: Equatable {
     var unix: [String] = []
     var unsafeNoFsync = false
     var insecure = false
+    var tls = TLSOptions()
     var logLevel = "info"
     var limits = Limits()
 
@@ -52,7 +53,7 @@ struct Flag: Sendable {
 }
 
 extension Flag {
-    static let all: [Flag] = general + limits
+    static let all: [Flag] = general + tls + limits
 
     private static let general: [Flag] = [
         Flag(
@@ -70,11 +71,13 @@ extension Flag {
                 return value.isEmpty ? "expected a libpq URI or keywords" : nil
             }),
         Flag(
-            "listen", "listen here; may be given several times (default 127.0.0.1:3673)",
+            "listen",
+            "listen here, with TLS when tls: comes before; may be given several times "
+                + "(default 127.0.0.1:3673)",
             isRepeated: true,
-            .take(value: "HOST:PORT") { options, value in
+            .take(value: "[tls:]HOST:PORT") { options, value in
                 options.listen.append(value)
-                return value.contains(":") ? nil : "expected HOST:PORT"
+                return value.contains(":") ? nil : "expected HOST:PORT or tls:HOST:PORT"
             }),
         Flag(
             "unix", "listen on this unix socket; may be given several times", isRepeated: true,
@@ -83,7 +86,7 @@ extension Flag {
                 return value.isEmpty ? "expected a path" : nil
             }),
         Flag(
-            "insecure", "listen on addresses other than loopback although there is no TLS yet",
+            "insecure", "listen without TLS on addresses other than loopback",
             .set { $0.insecure = true }),
         Flag(
             "unsafe-no-fsync",
@@ -118,6 +121,10 @@ extension Flag {
     private static let limits: [Flag] = [
         limit("frame-bytes", \.frameBytesMax, "largest frame, and so largest event"),
         limit("connections", \.connectionsMax, "connections at once"),
+        limit("newcomers", \.newcomersMax, "connections at once that have not said hello"),
+        limit(
+            "newcomers-per-address", \.newcomersPerOriginMax,
+            "the same from one IPv4 address, IPv6 /64, or user of a unix socket"),
         limit("hello-ms", \.helloMillisecondsMax, "time from connect to hello"),
         limit("heartbeat-ms", \.heartbeatMilliseconds, "silence before a PING"),
         limit("write-ms", \.writeMillisecondsMax, "time a connection may take no bytes"),
@@ -208,6 +215,7 @@ extension Invocation {
         }
         try Self.apply(arguments, &options)
         if options.listen.isEmpty, options.unix.isEmpty { options.listen = ["127.0.0.1:3673"] }
+        if let problem = options.tls.problem { throw Failure(.invalidArgument, problem) }
         if let problem = options.limits.problem { throw Failure(.invalidArgument, problem) }
         self = .run(options)
     }
@@ -279,7 +287,7 @@ extension Invocation {
     static var helpText: String {
         var lines = [
             "dormoused: named, replayable event subscriptions, stored in Postgres", "",
-            "usage: dormoused [--data DIR | --database URI] [--listen HOST:PORT]… [--unix PATH]… [LIMIT]…",
+            "usage: dormoused [--data DIR | --database URI] [--listen [tls:]HOST:PORT]… [--unix PATH]… [LIMIT]…",
             "",
             "Every flag may also be given in the environment: --tail-bytes as DORMOUSE_TAIL_BYTES. Values of",
             "flags that may be repeated are separated by commas there. The command line wins.", "",

@@ -42,6 +42,17 @@ final class SocketPeer: Peer, ConnectionHandler {
         self.engine.assumeIsolated { $0.received(bytes, from: id) }
     }
 
+    func handshakeFailed(_ reason: String, on connection: Connection) {
+        let id = connection.id
+        self.engine.assumeIsolated { $0.handshakeFailed(id, reason: reason) }
+    }
+
+    func spokeWithoutTLS(_ bytes: UnsafeRawBufferPointer, on connection: Connection) {
+        let id = connection.id
+        nonisolated(unsafe) let bytes = bytes
+        self.engine.assumeIsolated { $0.spokeWithoutTLS(bytes, from: id) }
+    }
+
     func drained(_ connection: Connection) {
         let id = connection.id
         self.engine.assumeIsolated { $0.drained(id) }

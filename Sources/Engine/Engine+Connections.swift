@@ -8,13 +8,14 @@ extension Engine {
     /// A connection was accepted. false: refuse it.
     package func accepted(_ peer: any Peer) -> Bool {
         guard !self.isDraining, self.sessions.count < self.limits.connectionsMax else {
-            self.logger.warning(
+            self.logStranger(
                 "refused a connection: the limit is reached or the server is stopping",
                 [.peer: peer.address, .count: "\(self.sessions.count)"])
             return false
         }
         let session = Session(peer: peer, limits: self.limits, now: self.host.now)
         self.sessions[peer.id] = session
+        self.welcome(newcomer: session)
         self.scheduleCheck(session)
         return true
     }
@@ -53,6 +54,7 @@ extension Engine {
     /// The connection is gone, whoever ended it.
     package func closed(_ id: ConnectionID, reason: String) {
         guard let session = self.sessions.removeValue(forKey: id) else { return }
+        self.newcomers.left(id)
         self.deadlines.remove(.session(id))
         _ = session.machine.close()
         for subscriber in session.awake.members {
@@ -132,6 +134,13 @@ extension Engine {
                 throw Failure(
                     .invalidArgument, "a PING has \(payload.count) bytes; expected at most 8")
             }
+            // Who is in is not read while it does not read; a stranger is not waited for.
+            if self.newcomers.contains(session.id),
+                session.peer.queuedBytes > Limits.helloFrameBytesMax
+            {
+                throw Failure(
+                    .resourceExhausted, "the connection asks, and does not read, before its hello")
+            }
             session.send(.pong, payload: Array(payload))
         case .pong:
             break
@@ -145,8 +154,14 @@ extension Engine {
     /// Broken framing, or a peer that may not go on: say why, then close.
     func goAway(_ session: Session, _ failure: Failure) {
         guard session.machine.state != .closed else { return }
-        self.logger.info(
-            "closing a connection", [.peer: session.peer.address, .reason: failure.description])
+        let fields: Logger.Fields = [
+            .peer: session.peer.address, .reason: failure.description,
+        ]
+        if self.newcomers.contains(session.id) {
+            self.logStranger("closing a connection", fields)
+        } else {
+            self.logger.info("closing a connection", fields)
+        }
         session.send(failure, as: .goAway, on: .connection)
         _ = session.machine.close()
         for subscriber in session.awake.members {
@@ -167,9 +182,14 @@ extension Engine {
         let milliseconds = min(
             self.limits.heartbeatMilliseconds, self.limits.writeMillisecondsMax,
             self.limits.helloMillisecondsMax)
-        self.add(
-            .session(session.id),
-            at: self.host.now.advanced(byMilliseconds: max(1, milliseconds / 2)))
+        var next = self.host.now.advanced(byMilliseconds: max(1, milliseconds / 2))
+        if self.newcomers.contains(session.id) {
+            // Its deadline is absolute.
+            let deadline = session.openedAt.advanced(
+                byMilliseconds: self.limits.helloMillisecondsMax)
+            next = max(self.host.now.advanced(byMilliseconds: 1), min(next, deadline))
+        }
+        self.add(.session(session.id), at: next)
     }
 
     func check(_ id: ConnectionID, now: Instant) {
@@ -187,7 +207,7 @@ extension Engine {
         case .none: break
         case .ping: session.send(.ping)
         case .close(let reason):
-            self.logger.info(
+            self.logStranger(
                 "closing a connection", [.peer: session.peer.address, .reason: reason])
             return self.drop(session, reason)
         }
@@ -195,7 +215,7 @@ extension Engine {
     }
 
     /// Ends a connection that is of no use any more, without a word: nobody would hear it.
-    private func drop(_ session: Session, _ reason: String) {
+    func drop(_ session: Session, _ reason: String) {
         _ = session.machine.close()
         for subscriber in session.awake.members {
             self.putToSleep(subscriber, .connectionClosed(reason))

@@ -84,6 +84,7 @@ extension Engine {
         session.principal = "anonymous"
         session.takesCompressed = hello.features.contains(Feature.lz4Deliveries)
         session.machine.helloAccepted()
+        self.newcomers.left(session.id)
         var welcome = Welcome()
         welcome.server = Array("dormoused/\(self.version)".utf8)
         welcome.incarnation = self.incarnation.bytes

@@ -37,6 +37,9 @@ package actor Engine {
     let arena = Arena()
     var compressedBlocks = CompressedBlocks()
     var sessions: [ConnectionID: Session] = [:]
+    /// Those of them whose hello was not accepted yet.
+    var newcomers: Newcomers
+    var strangerLines = LogAllowance()
     let manager: ReceiverManager
     /// Large answers of one connection are made one after the other.
     let largeAnswers = Turns<ConnectionID>()
@@ -101,6 +104,7 @@ package actor Engine {
         self.version = version
         self.logger = logger
         self.storeFailedHook = storeFailed
+        self.newcomers = Newcomers(limits: limits)
         self.manager = ReceiverManager(store: store, limits: limits)
         self.tailBudget = TailBudget(bytesMax: limits.tailBytes)
         self.pages = ReplayPages(budget: limits.replayBytes)

@@ -10,13 +10,16 @@ extension Connection {
     /// Bytes that the kernel has not taken yet.
     package var queuedBytes: Int {
         guard let stream = self.stream else { return 0 }
-        guard self.writing > 0 else { return self.queue.bytes }
-        return self.queue.bytes - self.writing + uv_stream_get_write_queue_size(stream)
+        let bytes = self.queue.bytes + (self.tls?.pending.bytes ?? 0)
+        guard self.writing > 0 else { return bytes }
+        return bytes - self.writing + uv_stream_get_write_queue_size(stream)
     }
 
     /// Bytes that the kernel has taken since the connection was made. What was dropped when the
     /// connection closed is not among them.
+    /// With TLS they count when the whole part that was sealed with them has been taken.
     package var takenBytes: UInt64 {
+        if let tls = self.tls { return self.queue.isEmpty ? tls.sealedBytes : tls.takenBytes }
         guard self.writing > 0, let stream = self.stream else { return self.written }
         return self.written + UInt64(self.writing - uv_stream_get_write_queue_size(stream))
     }
@@ -38,7 +41,11 @@ extension Connection {
     package func send(copying bytes: UnsafeRawBufferPointer) {
         guard self.state == .open, !bytes.isEmpty else { return }
         self.willQueue()
-        self.queue.append(copying: bytes, spare: &self.loop.spareBuffers)
+        if let tls = self.tls {
+            tls.pending.append(copying: bytes, spare: &self.loop.spareBuffers)
+        } else {
+            self.queue.append(copying: bytes, spare: &self.loop.spareBuffers)
+        }
         self.didQueue()
     }
 
@@ -48,16 +55,25 @@ extension Connection {
         guard self.state == .open, !range.isEmpty else { return }
         precondition(range.lowerBound >= 0 && range.upperBound <= block.count)
         self.willQueue()
-        self.queue.append(block, range, spare: &self.loop.spareBuffers)
+        if let tls = self.tls {
+            tls.pending.append(block, range, spare: &self.loop.spareBuffers)
+        } else {
+            self.queue.append(block, range, spare: &self.loop.spareBuffers)
+        }
         self.didQueue()
     }
 
     private func willQueue() {
-        if self.queue.isEmpty { self.progress = self.loop.now() }
+        if self.isDrained { self.progress = self.loop.now() }
     }
 
+    /// Nothing waits to be sent.
+    var isDrained: Bool { self.queue.isEmpty && self.tls?.pending.isEmpty != false }
+
     private func didQueue() {
-        if self.queue.bytes > self.lowWaterBytes { self.wasAboveLowWater = true }
+        if self.queue.bytes + (self.tls?.pending.bytes ?? 0) > self.lowWaterBytes {
+            self.wasAboveLowWater = true
+        }
         self.flushAtTurnEnd()
     }
 
@@ -72,7 +88,13 @@ extension Connection {
         self.isToFlush = false
         guard self.writing == 0, self.state == .open || self.state == .flushing else { return }
         guard self.writeNow(), self.queue.isEmpty || self.writeLater() else { return }
-        if self.state == .flushing && self.queue.isEmpty {
+        if self.queue.isEmpty, let tls = self.tls, tls.state == .open {
+            // Others have their turn before the next part; the farewell comes last.
+            if !tls.pending.isEmpty || self.state == .flushing && tls.sayGoodbye() {
+                self.flushAtTurnEnd()
+            }
+        }
+        if self.state == .flushing && self.isDrained && !self.isToFlush {
             self.shutDown()
         } else {
             self.tellDrained()
@@ -82,7 +104,9 @@ extension Connection {
     /// Gives the kernel what it takes at once. False when that failed and the connection closes.
     private func writeNow() -> Bool {
         guard let stream = self.stream else { return false }
-        for _ in 0..<Self.writesPerTurnMax where !self.queue.isEmpty {
+        for _ in 0..<Self.writesPerTurnMax {
+            guard self.seal() else { return false }
+            if self.queue.isEmpty { return true }
             let (buffers, bytes) = self.queue.peek(into: self.loop.writeBuffers, bytesMax: .max)
             let written = uv_try_write(stream, self.loop.writeBuffers, UInt32(buffers))
             if written == UV_EAGAIN.rawValue { return true }

@@ -39,7 +39,7 @@ package final class Connection: LoopHandle, @unchecked Sendable {
     /// `127.0.0.1:51234`, `[::1]:51234` or `unix:uid=0,pid=12`.
     package let peerDescription: String
     /// What is known of the peer by the time its first bytes are received.
-    package let peerIdentity: PeerIdentity
+    package internal(set) var peerIdentity: PeerIdentity
     /// When the queue is this small again after it was larger, `drained` is called.
     package var lowWaterBytes = 64 << 10
     /// When bytes came last, at first the time of accepting.
@@ -51,7 +51,10 @@ package final class Connection: LoopHandle, @unchecked Sendable {
     private var reason = ""
     private(set) var stream: UnsafeMutablePointer<uv_stream_t>?
     private(set) var handler: (any ConnectionHandler)?
+    /// On its way to the network.
     var queue = WriteQueue()
+    /// Nil when bytes go as they are.
+    var tls: TLSLink?
     /// The first bytes of the queue, which a uv_write has; 0 when none is under way.
     var writing = 0
     /// How many of them the kernel has not taken yet, as far as was looked.
@@ -66,8 +69,8 @@ package final class Connection: LoopHandle, @unchecked Sendable {
     /// Takes a stream that was opened; the memory is freed when it is closed.
     init(
         _ stream: UnsafeMutablePointer<uv_stream_t>, on loop: EventLoop, peerDescription: String,
-        peerIdentity: PeerIdentity
-    ) {
+        peerIdentity: PeerIdentity, tls: TLSContext?
+    ) throws(Failure) {
         self.loop = loop
         self.id = loop.nextConnectionID()
         self.peerDescription = peerDescription
@@ -76,6 +79,12 @@ package final class Connection: LoopHandle, @unchecked Sendable {
         self.lastReceived = now
         self.progress = now
         self.stream = stream
+        if let tls {
+            guard
+                let link = TLSLink(tls, emit: { [unowned self] bytes in self.emitSealed(bytes) })
+            else { throw Failure(.resourceExhausted, "there is no memory left for TLS") }
+            self.tls = link
+        }
         self.adopt(stream)
     }
 
@@ -87,18 +96,32 @@ package final class Connection: LoopHandle, @unchecked Sendable {
     // MARK: Reading
 
     /// Whether bytes are being read.
-    package private(set) var isReading = false
+    private(set) var isReading = false
+    private var isPaused = false
 
     /// Leaves further bytes to the kernel, and so to the peer. The peer's end is not noticed
     /// either.
     package func pauseReading() {
-        guard self.isReading, self.state == .open, let stream = self.stream else { return }
-        self.isReading = false
-        uv_read_stop(stream)
+        guard self.state == .open else { return }
+        self.isPaused = true
+        self.readOrNot()
     }
 
     package func resumeReading() {
-        guard !self.isReading, let stream = self.stream else { return }
+        self.isPaused = false
+        self.readOrNot()
+    }
+
+    /// Reads while the handler wants to, and no step of a handshake waits for its turn.
+    func readOrNot() {
+        guard let stream = self.stream else { return }
+        let wanted = !self.isPaused && self.tls?.held.isEmpty != false
+        guard wanted != self.isReading else { return }
+        guard wanted else {
+            self.isReading = false
+            uv_read_stop(stream)
+            return
+        }
         let code = uv_read_start(
             stream,
             { handle, _, buffer in
@@ -130,6 +153,7 @@ package final class Connection: LoopHandle, @unchecked Sendable {
         self.lastReceived = self.loop.now()
         // The loop's thread lends its read buffer and touches it again after the handler returned.
         nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(start: base, count: count)
+        guard self.tls == nil else { return self.receivedSealed(bytes) }
         self.handler?.received(bytes, on: self)
     }
 
@@ -156,9 +180,12 @@ package final class Connection: LoopHandle, @unchecked Sendable {
 
     /// Writes what is queued, says that nothing follows, and closes when the peer has said so too,
     /// or two seconds later. What is received meanwhile is thrown away. A peer that does not read
-    /// keeps it waiting: then `close` ends it.
+    /// keeps it waiting: then `close` ends it. Before TLS is there, nothing can be said: it closes at
+    /// once.
     package func closeAfterFlush(reason: String = "closed by the server") {
         switch self.state {
+        case .open where self.tls?.state == .shakingHands:
+            self.close(reason: reason)
         case .open:
             self.state = .flushing
             self.reason = reason
@@ -200,6 +227,8 @@ package final class Connection: LoopHandle, @unchecked Sendable {
         self.state = .closed
         self.isReading = false
         self.queue.removeAll(spare: &self.loop.spareBuffers)
+        self.tls?.pending.removeAll(spare: &self.loop.spareBuffers)
+        self.tls = nil
         let handler = self.handler
         self.handler = nil
         handler?.closed(self, reason: self.reason)

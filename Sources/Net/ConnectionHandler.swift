@@ -8,4 +8,16 @@ package protocol ConnectionHandler: AnyObject {
     func drained(_ connection: Connection)
     /// Exactly once, the last call: after the peer's end of stream, an error, or `close`.
     func closed(_ connection: Connection, reason: String)
+    /// TLS did not come about; the reason is for people. The connection closes.
+    func handshakeFailed(_ reason: String, on connection: Connection)
+    /// A connection that should have begun with TLS began with these bytes, which are valid until
+    /// this returns. What is sent goes as it is; then the connection closes.
+    func spokeWithoutTLS(_ bytes: sending UnsafeRawBufferPointer, on connection: Connection)
+}
+
+extension ConnectionHandler {
+    package func handshakeFailed(_ reason: String, on connection: Connection) {}
+    package func spokeWithoutTLS(
+        _ bytes: sending UnsafeRawBufferPointer, on connection: Connection
+    ) {}
 }

@@ -2,6 +2,7 @@
 //
 // 1. libuv runs timers (alarms), waits for IO, runs the callbacks of what is ready (bytes received,
 //    writes finished, connections accepted). These may call into actors with `assumeIsolated`.
+//    Then come steps of TLS handshakes, for a bounded time.
 // 2. After the IO (uv_check) and once more before the next wait (uv_prepare), the end of the turn:
 //    jobs of Swift tasks and bodies from `execute`, in the order in which they came; then
 //    `onTurnEnd`; then one writev for every connection that has something to send.
@@ -35,6 +36,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     static let jobsPerTurnMax = 1024
     /// The same in time, looked at after every few jobs.
     static let jobsPerTurnNanoseconds: UInt64 = 5_000_000
+    /// Steps of handshakes in a turn. One takes up to 2 ms (RSA, 4096 bits); strangers who want many
+    /// must not keep those waiting who are in.
+    static let handshakeNanosecondsMax: UInt64 = 2_000_000
     /// One read's buffer. Larger ones were not faster; it is one per loop because received bytes
     /// are handed on before the callback returns.
     static let readBytesMax = 64 << 10
@@ -65,6 +69,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     private var batch: [Work] = []
     private var batchNext = 0
+    /// Connections whose handshake can go on, and the next one's place.
+    private var handshakes: [Connection] = []
+    private var handshakesNext = 0
     private var toFlush: [Connection] = []
     private var flushing: [Connection] = []
     private var lastConnection: UInt64 = 0
@@ -80,6 +87,14 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         byteCount: EventLoop.readBytesMax, alignment: 16)
     let writeBuffers = UnsafeMutablePointer<uv_buf_t>.allocate(capacity: WriteQueue.buffersMax)
     var spareBuffers = SpareBuffers()
+    /// What one read holds when it is unsealed, with the record of 16 KiB that it may complete.
+    let unsealedBuffer = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: EventLoop.readBytesMax + 2 * EventLoop.recordBytesMax, alignment: 16)
+    /// One record, to be sealed.
+    let recordBuffer = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: EventLoop.recordBytesMax, alignment: 16)
+    /// Source: RFC 8446, section 5.1.
+    static let recordBytesMax = 16 << 10
 
     /// Makes a loop that the calling thread owns until another calls `run`. SIGPIPE is ignored in
     /// the whole process from here on: a peer that went away is an error of a write, not our end.
@@ -116,6 +131,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     deinit {
         self.readBuffer.deallocate()
         self.writeBuffers.deallocate()
+        self.unsealedBuffer.deallocate()
+        self.recordBuffer.deallocate()
     }
 
     // MARK: Life
@@ -220,13 +237,14 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     private func didWait() {
         self.inbox.withLock { $0.sleeping = false }
+        self.shakeHands()
         self.endTurn()
     }
 
     private func willWait() {
         self.endTurn()
         let isIdle =
-            self.batchNext == self.batch.count && self.toFlush.isEmpty
+            self.batchNext == self.batch.count && self.toFlush.isEmpty && !self.isShakingHands
             && self.inbox.withLock { inbox in
                 inbox.sleeping = inbox.work.isEmpty
                 return inbox.sleeping
@@ -270,8 +288,22 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func hasWork() -> Bool {
-        self.batchNext < self.batch.count || !self.toFlush.isEmpty
+        self.batchNext < self.batch.count || !self.toFlush.isEmpty || self.isShakingHands
             || self.inbox.withLock { !$0.work.isEmpty }
+    }
+
+    private func shakeHands() {
+        guard self.isShakingHands else { return }
+        let began = uv_hrtime()
+        repeat {
+            let connection = self.handshakes[self.handshakesNext]
+            self.handshakesNext += 1
+            connection.shakeHands()
+        } while self.isShakingHands && uv_hrtime() - began < Self.handshakeNanosecondsMax
+        if self.handshakesNext * 2 >= self.handshakes.count {
+            self.handshakes.removeFirst(self.handshakesNext)
+            self.handshakesNext = 0
+        }
     }
 
     /// Connections that get something to send meanwhile are next turn's.
@@ -289,6 +321,13 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     func flushAtTurnEnd(_ connection: Connection) {
         self.toFlush.append(connection)
     }
+
+    func shakeHandsSoon(_ connection: Connection) {
+        self.handshakes.append(connection)
+    }
+
+    /// Handshakes wait for their turn.
+    var isShakingHands: Bool { self.handshakesNext < self.handshakes.count }
 
     func nextConnectionID() -> ConnectionID {
         self.lastConnection += 1

@@ -22,8 +22,10 @@ package protocol ListenerHandler: AnyObject {
 ///
 /// `@unchecked Sendable`: used on the loop's thread only.
 package final class Listener: LoopHandle, @unchecked Sendable {
-    /// Per turn; the others wait for the next one.
-    private static let acceptsPerTurnMax = 256
+    /// Per turn; the others wait for the next one. Those who say hello at once have said it by then, so
+    /// these and those of the turn before are all who count as newcomers: no more than the 32 that
+    /// may come from one address.
+    private static let acceptsPerTurnMax = 16
     /// How long accepting rests when descriptors ran out.
     private static let pauseMilliseconds = 100
     /// Seconds of silence after which the kernel asks whether the peer is still there. The protocol
@@ -34,6 +36,7 @@ package final class Listener: LoopHandle, @unchecked Sendable {
     private let socket: ListeningSocket
     private let isUnix: Bool
     private let logger: Logger
+    private let tls: TLSSource?
     private var handler: (any ListenerHandler)?
     private var poll: UnsafeMutablePointer<uv_poll_t>?
     private var retry: Alarm?
@@ -41,20 +44,22 @@ package final class Listener: LoopHandle, @unchecked Sendable {
 
     /// The port that is listened on, also when the system chose it; 0 for a unix socket.
     package var port: UInt16 { self.socket.port }
-    /// Where it listens, in numbers: `127.0.0.1:7300` or `unix:/run/dormouse/socket`.
-    package var address: String { self.socket.name }
+    /// Where it listens, in numbers: `127.0.0.1:7300`, `tls:127.0.0.1:7301` or
+    /// `unix:/run/dormouse/socket`.
+    package var address: String { self.tls == nil ? self.socket.name : "tls:\(self.socket.name)" }
 
     /// Listens from now on. Host names are looked up, which may take a while. The failure says what
     /// is wrong with the address and what to do.
     package init(
-        on loop: EventLoop, at address: ListenAddress, logger: Logger,
+        on loop: EventLoop, at address: ListenAddress, logger: Logger, tls: TLSSource? = nil,
         handler: any ListenerHandler
     ) throws(Failure) {
         self.loop = loop
+        self.tls = tls
         self.logger = logger
         self.handler = handler
         switch address {
-        case .tcp: self.isUnix = false
+        case .tcp, .tls: self.isUnix = false
         case .unix: self.isUnix = true
         }
         let socket = try ListeningSocket(address)
@@ -99,6 +104,8 @@ package final class Listener: LoopHandle, @unchecked Sendable {
             self.pause(describe(status))
             return
         }
+        // Who comes while handshakes wait would only make them wait longer.
+        if self.tls != nil, self.loop.isShakingHands { return }
         for _ in 0..<Self.acceptsPerTurnMax where self.poll != nil {
             let result = dormouse_accept(self.socket.descriptor)
             switch -result {
@@ -174,8 +181,17 @@ package final class Listener: LoopHandle, @unchecked Sendable {
                 "a connection could not be opened", [.peer: peer, .error: describe(code)])
             return nil
         }
-        return Connection(
-            opened, on: self.loop, peerDescription: peer, peerIdentity: identity)
+        do throws(Failure) {
+            return try Connection(
+                opened, on: self.loop, peerDescription: peer, peerIdentity: identity,
+                tls: self.tls?.context)
+        } catch {
+            uv_handle_set_data(stream.assumingMemoryBound(to: uv_handle_t.self), nil)
+            freeWhenClosed(opened)
+            self.logger.warning(
+                "a connection could not be opened", [.peer: peer, .error: error.description])
+            return nil
+        }
     }
 
     func loopCloses() { self.stop() }

@@ -20,7 +20,8 @@ struct ListeningSocket {
 
     init(_ address: ListenAddress) throws(Failure) {
         switch address {
-        case .tcp(let host, let port): try self.init(tcp: address, host: host, port: port)
+        case .tcp(let host, let port), .tls(let host, let port):
+            try self.init(tcp: address, host: host, port: port)
         case .unix(let path, let mode): try self.init(unix: address, path: path, mode: mode)
         }
     }

@@ -34,6 +34,15 @@ package struct PrefaceDecoder {
         return .complete(consumed: consumed)
     }
 
+    /// Who it may be that begins with these bytes, for the log.
+    package static func guess(_ bytes: UnsafeRawBufferPointer) -> String {
+        var decoder = PrefaceDecoder()
+        switch decoder.push(bytes) {
+        case .mismatch(let description): return description
+        case .complete, .needsMore: return "a Dormouse client"
+        }
+    }
+
     private static let verbs = [
         "GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "OPTIONS ", "PATCH ", "TRACE ", "CONNECT ",
         "PRI ",

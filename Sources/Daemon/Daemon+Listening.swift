@@ -1,0 +1,99 @@
+import Channels
+import Core
+import Diagnostics
+import Engine
+import Net
+
+extension Daemon {
+    /// What strangers can reach asks for TLS.
+    func checkAddresses() throws(Failure) {
+        for text in self.options.listen {
+            let address = try ListenAddress(parsing: text)
+            if address.isTLS, self.options.tls.files == nil {
+                throw Failure(
+                    .invalidArgument,
+                    "--listen \(text) asks for --tls-certificate and --tls-key")
+            }
+            if address.isLocal || address.isTLS || self.options.insecure { continue }
+            throw Failure(
+                .invalidArgument,
+                "--listen \(text) is reachable from elsewhere, without TLS; listen on tls:\(text), on 127.0.0.1 "
+                    + "or on a unix socket, or add --insecure on a network that you trust")
+        }
+        guard self.options.tls.files != nil else { return }
+        guard self.options.listen.contains(where: { $0.hasPrefix("tls:") }) else {
+            throw Failure(
+                .invalidArgument,
+                "--tls-certificate is given and nobody would use it; add --listen tls:HOST:PORT")
+        }
+    }
+
+    func listen(for engine: Engine) throws(Failure) {
+        guard !self.isStopping else { return engine.assumeIsolated { $0.drain() } }
+        let handler = EngineListenerHandler(engine)
+        for text in self.options.listen + self.options.unix.map({ "unix:\($0)" }) {
+            let address = try ListenAddress(parsing: text)
+            let listener = try Listener(
+                on: self.loop, at: address, logger: self.logger,
+                tls: address.isTLS ? self.tls : nil, handler: handler)
+            self.listeners.append(listener)
+            self.say("listening on \(listener.address)")
+        }
+        if let first = self.listeners.first(where: { $0.port != 0 }) {
+            let scheme = first.address.hasPrefix("tls:") ? "dormouses" : "dormouse"
+            self.say(
+                "try:  dormouse --server \(scheme)://127.0.0.1:\(first.port) publish hello.world 'good morning'"
+            )
+        }
+    }
+
+    // MARK: TLS
+
+    func loadTLS() async throws(Failure) {
+        guard let files = self.options.tls.files else { return }
+        let context = try await Self.read(files)
+        self.warn(of: context, files)
+        self.tls = TLSSource(context)
+    }
+
+    /// SIGHUP: new connections get what is in the files now. A bad file changes nothing.
+    func keepReloading() async {
+        while await self.reloadRequested.wait() {
+            guard let files = self.options.tls.files, let tls = self.tls else {
+                self.logger.info("SIGHUP: there is nothing to read again without TLS")
+                continue
+            }
+            do throws(Failure) {
+                let context = try await Self.read(files)
+                tls.context = context
+                self.logger.info(
+                    "read the TLS files again; new connections use them",
+                    [.file: files.certificate])
+                self.warn(of: context, files)
+            } catch {
+                self.logger.error(
+                    "the TLS files were not read again; what was read before stays in use",
+                    [.error: error.description])
+            }
+        }
+    }
+
+    /// Away from the loop: a disk may be slow.
+    @concurrent
+    private static func read(_ files: TLSFiles) async throws(Failure) -> TLSContext {
+        try TLSContext(files)
+    }
+
+    private func warn(of context: TLSContext, _ files: TLSFiles) {
+        if let expires = context.expires, expires <= self.loop.wallTime() {
+            self.logger.warning(
+                "our TLS certificate has expired: clients will refuse it",
+                [.file: files.certificate])
+        }
+        if context.isKeyExposed {
+            self.logger.warning(
+                "the TLS key can be read by every user of this machine; take that right away",
+                [.file: files.key])
+        }
+    }
+}
