@@ -24,7 +24,8 @@ extension Delivery {
             }
         }
         if block == nil, codec == 0, eventsBytes == 0 { return nil }
-        guard let block, codec == DeliveryHeader.lz4, eventsBytes <= UInt64(Limits.frameBytesMaxMax) else {
+        guard let block, codec == DeliveryHeader.lz4, eventsBytes <= UInt64(Limits.frameBytesMaxMax)
+        else {
             throw FieldReader.damaged
         }
         return plain
