@@ -235,7 +235,7 @@ extension Dormouse: System {
         }
     }
 
-    private func replay(_ events: Int, patterns: [String], matching: Int, on link: Link)
+    func replay(_ events: Int, patterns: [String], matching: Int, on link: Link)
         throws(Failure) -> Double
     {
         var answers = DormouseAnswers()

@@ -8,7 +8,9 @@ import Foundation
 struct Main {
     static func main() {
         do throws(Failure) {
-            let options = try Options(Array(CommandLine.arguments.dropFirst()))
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            if arguments.first == "relay" { return try Relay.main(Array(arguments.dropFirst())) }
+            let options = try Options(arguments)
             var run = Run(options)
             defer { run.end() }
             var failure: Failure?

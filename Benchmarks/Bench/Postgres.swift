@@ -66,6 +66,37 @@ final class Postgres {
         }
     }
 
+    var descriptor: Int32 { PQsocket(self.connection) }
+
+    /// As `receive`, but true only if the oldest transaction has ended; does not wait.
+    func receiveIfEnded() throws(Failure) -> Bool {
+        guard PQconsumeInput(self.connection) == 1 else { throw self.failure }
+        while PQisBusy(self.connection) == 0 {
+            guard let result = PQgetResult(self.connection) else { continue }
+            defer { PQclear(result) }
+            if PQresultStatus(result) == PGRES_PIPELINE_SYNC { return true }
+            try self.check(result)
+        }
+        return false
+    }
+
+    /// A column of the rows of the oldest transaction's last statement.
+    func receiveBytes(column: Int32) throws(Failure) -> [[UInt8]] {
+        var rows: [[UInt8]] = []
+        while true {
+            guard let result = PQgetResult(self.connection) else { continue }
+            defer { PQclear(result) }
+            if PQresultStatus(result) == PGRES_PIPELINE_SYNC { return rows }
+            try self.check(result)
+            rows = (0..<PQntuples(result)).map { row in
+                let bytes = UnsafeRawBufferPointer(
+                    start: PQgetvalue(result, row, column),
+                    count: Int(PQgetlength(result, row, column)))
+                return Array(bytes)
+            }
+        }
+    }
+
     /// Back to one statement after the other, when all has been received.
     func leavePipeline() { PQexitPipelineMode(self.connection) }
 

@@ -71,7 +71,7 @@ struct Report {
                 verdict.measure, verdict.what, "\(shortNumber(verdict.ours)) \(verdict.unit)",
                 verdict.otherName.map { "\($0): \(shortNumber(verdict.other ?? 0))" } ?? "",
                 verdict.ratio.map { shortNumber($0) } ?? "", verdict.target,
-                verdict.isMet ? "yes" : "no",
+                verdict.target.isEmpty ? "" : verdict.isMet ? "yes" : "no",
             ]
         }
         lines += Self.rows(

@@ -42,7 +42,11 @@ struct Run {
     private mutating func startSystems() throws(Failure) {
         try self.server.start()
         let ceiling = try Ceiling(self.server)
-        self.systems = [ceiling, self.server]
+        let port = self.options.port + 90
+        let relay = try Behind.start(self.options, self.server, port: port)
+        self.children.append(relay)
+        try relay.waitForPort(port)
+        self.systems = [ceiling, Behind(self.server, port: port), self.server]
         self.add("RabbitMQ stream", self.options.rabbitmq, Rabbit.start) {
             options, port throws(Failure) in
             [try Rabbit(port: port)]
@@ -88,7 +92,7 @@ struct Run {
             self.notes.append((name, "skipped: it is not installed"))
             return
         }
-        let port = self.options.port + 10 * UInt16(self.children.count + 1)
+        let port = self.options.port + 10 * UInt16(self.children.count)
         do throws(Failure) {
             let child = try start(self.options, port)
             self.children.append(child)
@@ -154,7 +158,7 @@ struct Run {
         try self.server.restart()
         try self.measure("P6 cold", self.server, .replay(events: events))
         try self.measure("P7 cold", self.server, .filteredReplay(events: events))
-        for system in self.systems where system is Ceiling {
+        for system in self.systems where system is Ceiling || system is Behind {
             try self.measure("P6 cold", system, .replay(events: events))
         }
         try self.warmUp()
