@@ -205,32 +205,52 @@ struct Growth {
         }
     }
 
-    /// The first rounds into an empty log, the last ones when it is large.
+    /// Into a small log and into a large one, in turns: two servers, both warm.
     private func largeLog(_ figures: inout Figures) throws(Failure) {
-        let server = try self.server("p11-large")
-        defer { server.stop() }
-        let publisher = try server.connect()
-        try self.warmUp(server, publisher)
-        var stored = 2 * self.load.events
-        let middle = stored + self.rounds / 2 * self.load.events
-        for _ in 0..<self.rounds {
-            let rate = try server.publish(self.load, on: publisher)
-            stored += self.load.events
-            figures.add(size: middle, of: "events in the log", microseconds: 1e6 / rate)
-            self.add(&figures, "P11 small", rate)
+        let sizes = [1_000_000, 10_000_000, 100_000_000].filter { $0 <= self.options.large }
+        var logs: [(log: Log, size: Int)] = []
+        defer { for each in logs { each.log.server.stop() } }
+        for (place, size) in sizes.enumerated() {
+            let log = try Log(self, place)
+            logs.append((log, size))
+            try log.fill(to: size)
         }
-        let sizes = [1_000_000, 10_000_000, 100_000_000]
-        for size in sizes where size >= stored && size <= self.options.large {
-            while stored < size {
-                _ = try server.publish(self.load, on: publisher)
-                stored += self.load.events
-            }
-            for _ in 0..<self.rounds {
-                let rate = try server.publish(self.load, on: publisher)
-                stored += self.load.events
+        for _ in 0..<self.rounds {
+            for (log, size) in logs {
+                // Others have had the processor's caches since.
+                _ = try log.publish()
+                let rate = try log.publish()
                 figures.add(size: size, of: "events in the log", microseconds: 1e6 / rate)
-                if size * 10 > self.options.large { self.add(&figures, "P11 large", rate) }
+                if size == sizes.first { self.add(&figures, "P11 small", rate) }
+                if size == sizes.last { self.add(&figures, "P11 large", rate) }
             }
+        }
+    }
+
+    /// A server with one log that grows.
+    private final class Log {
+        let server: Dormouse
+        private let publisher: Link
+        private let load: Load
+        private var stored = 0
+
+        init(_ growth: Growth, _ place: Int) throws(Failure) {
+            self.server = Dormouse(
+                growth.options, folder: "p11-log\(place)", port: growth.options.port + UInt16(place)
+            )
+            try self.server.start()
+            self.publisher = try self.server.connect()
+            self.load = growth.load
+            try self.server.makeExchange(on: self.publisher)
+        }
+
+        func publish() throws(Failure) -> Double {
+            self.stored += self.load.events
+            return try self.server.publish(self.load, on: self.publisher)
+        }
+
+        func fill(to size: Int) throws(Failure) {
+            repeat { _ = try self.publish() } while self.stored < size
         }
     }
 

@@ -50,6 +50,10 @@ package struct Limits: Hashable, Sendable {
     /// Bytes of these chunks, plain and compressed.
     package static let compressedBytesMax = 32 << 20
 
+    /// What is in a tail for longer gives way before what is newer, in whatever exchange: a client that has lost its connection
+    /// is back after 5 s, its longest pause.
+    package static let tailFreshMicroseconds: UInt64 = 5_000_000
+
     // Of the server.
 
     /// Payload of a frame. An event and its request, or its delivery, fit into one.

@@ -18,6 +18,8 @@ package struct TailBuffer {
 
     package var isEmpty: Bool { self.start == self.chunks.count }
     package var first: Position? { self.isEmpty ? nil : self.chunks[self.start].first }
+    /// When the oldest event was published.
+    package var firstAt: Timestamp { self.isEmpty ? .zero : self.chunks[self.start].firstAt }
     package var chunksCount: Int { self.chunks.count - self.start }
 
     package mutating func append(_ chunk: Chunk) {

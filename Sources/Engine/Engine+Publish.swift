@@ -164,18 +164,20 @@ extension Engine {
         case .take: exchange.writerSignal.signal()
         case .recover: self.startRecovery(exchange)
         }
-        guard !action.chunks.isEmpty else { return }
+        guard let newest = action.chunks.last else { return }
         exchange.isWorthMerging = true
-        self.evictTails()
+        self.evictTails(now: newest.lastAt)
         self.deliver(action.chunks, exchange)
         self.resumeFetches(of: exchange)
     }
 
-    private func evictTails() {
+    private func evictTails(now: Timestamp) {
         while let id = self.tailBudget.giver(
             among: self.exchanges.values.lazy.map {
-                .init(exchange: $0.id, bytes: $0.tail.bytes, canGive: $0.tail.chunksCount > 1)
-            }), let exchange = self.exchanges[id]
+                .init(
+                    exchange: $0.id, bytes: $0.tail.bytes, oldestAt: $0.tail.firstAt,
+                    canGive: $0.tail.chunksCount > 1)
+            }, now: now), let exchange = self.exchanges[id]
         {
             let before = exchange.tail.bytes
             exchange.tail.evictOldest()
