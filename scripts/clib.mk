@@ -112,9 +112,18 @@ $(C_BUILD)/fuzz/%: Tests/Fuzz/%_fuzz.c $(C_SOURCES) $(C_HEADERS)
 	@mkdir -p $(@D)
 	@$(FUZZ_CC) $(FUZZ_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl liblz4) -o $@ $< $(C_SOURCES) $(C_PACKAGES)
 
+# The server's parts, built by one script.
+FUZZ_SERVER := server_frames server_session
+FUZZ_SERVER_SOURCES := $(wildcard Tests/Fuzz/Server/* Sources/Core/*.swift Sources/Wire/*.swift Sources/CWire/*.c Sources/CWire/include/*.h)
+
+$(C_BUILD)/fuzz/server/done: $(FUZZ_SERVER_SOURCES)
+	@Tests/Fuzz/Server/build.sh $(SWIFT) $(@D)
+	@cp $(FUZZ_SERVER:%=$(@D)/%) $(C_BUILD)/fuzz
+	@touch $@
+
 .PHONY: test-fuzz
-test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) ## fuzz the C library, FUZZ_SECONDS for each target
-	@$(STAGE) fuzz Tests/Fuzz/run.sh $(C_BUILD) $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) $(C_BUILD)/fuzz/server/done ## fuzz the C library, the server's decoder and its session, FUZZ_SECONDS for each target
+	@$(STAGE) fuzz Tests/Fuzz/run.sh $(C_BUILD) $(FUZZ_SECONDS) $(FUZZ_TARGETS) $(FUZZ_SERVER)
 
 .PHONY: instructions-c
 instructions-c: dependencies-test build-c $(C_BUILD)/dormouse-c-bench ## instructions of the C library for an event, by callgrind

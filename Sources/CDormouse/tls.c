@@ -147,7 +147,10 @@ dormouse_status dm_transport_secure(struct dm_transport *transport,
         return dm_fail_memory(failure);
     transport->tls = tls;
     tls->context = SSL_CTX_new(TLS_client_method());
-    if (tls->context == NULL)
+    /* What we want to speak, so that another kind of server does not answer us. Returns 0 when that is well. */
+    static const unsigned char protocol[] = "\x0b" "dormoused/1";
+    if (tls->context == NULL
+        || SSL_CTX_set_alpn_protos(tls->context, protocol, sizeof(protocol) - 1) != 0)
         return fail(failure, "cannot begin", "");
     SSL_CTX_set_min_proto_version(tls->context, TLS1_3_VERSION);
     /* The output buffer may move between two tries to write the same bytes. */

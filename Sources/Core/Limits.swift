@@ -73,6 +73,11 @@ package struct Limits: Hashable, Sendable {
     /// Bytes waiting in one connection's way out. 4 frames: enough to keep a socket busy, little
     /// enough × connections.
     package var outboundBytesMax = 4 << 20
+    /// The same in all connections together. Beyond it, only those who have taken everything are sent
+    /// more, a frame at a time: who reads goes on, who does not meets its deadline.
+    package var outboundTotalBytesMax = 512 << 20
+    /// How often those who wait because of that are looked at.
+    package static let pressureMilliseconds = 50
     /// Requests of one connection that wait for their answer; more pause its reading. Covers a
     /// window of 1,000 single publishes several times over.
     package var requestsMax = 16_384
@@ -181,6 +186,10 @@ package struct Limits: Hashable, Sendable {
         if self.outboundBytesMax < 2 * self.frameBytesMax {
             return
                 "--outbound-bytes is \(self.outboundBytesMax); expected at least two frames (\(2 * self.frameBytesMax))"
+        }
+        if self.outboundTotalBytesMax < self.outboundBytesMax {
+            return "--outbound-total-bytes is \(self.outboundTotalBytesMax); expected at least "
+                + "--outbound-bytes (\(self.outboundBytesMax))"
         }
         if self.publishBytesMax < self.frameBytesMax || self.pendingBytesMax < self.publishBytesMax
         {

@@ -27,7 +27,8 @@ package struct Newcomers {
     private var lines: [Origin: Line] = [:]
 
     package init(limits: Limits) {
-        self.countMax = limits.newcomersMax
+        // Half of all places are for those who are in, however few there are.
+        self.countMax = min(limits.newcomersMax, max(1, limits.connectionsMax / 2))
         self.countPerOriginMax = limits.newcomersPerOriginMax
     }
 

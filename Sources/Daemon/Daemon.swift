@@ -20,7 +20,7 @@ actor Daemon {
     nonisolated let loop: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
-    let options: Options
+    var options: Options
     let logger: Logger
     private let postgresFailed = Signal()
     private let stopRequested = Signal()
@@ -44,6 +44,7 @@ actor Daemon {
     func run() async throws(Failure) {
         try self.checkAddresses()
         try await self.loadTLS()
+        self.fitConnectionsToOpenFiles()
         try self.watchSignals()
         let postgres: PrivatePostgres?
         let conninfo: String

@@ -15,6 +15,7 @@ final class LoopHost: Host {
     }
 
     var now: Instant { self.loop.now() }
+    var queuedBytes: Int { self.loop.queuedBytes }
     var wallTime: Timestamp { self.loop.wallTime() }
 
     func setAlarm(at time: Instant) {

@@ -129,6 +129,8 @@ extension Flag {
         limit("heartbeat-ms", \.heartbeatMilliseconds, "silence before a PING"),
         limit("write-ms", \.writeMillisecondsMax, "time a connection may take no bytes"),
         limit("outbound-bytes", \.outboundBytesMax, "bytes waiting in one connection's way out"),
+        limit(
+            "outbound-total-bytes", \.outboundTotalBytesMax, "the same of all connections together"),
         limit("requests", \.requestsMax, "unanswered requests of one connection"),
         limit("publish-bytes", \.publishBytesMax, "uncommitted bytes of one connection"),
         limit("pending-bytes", \.pendingBytesMax, "uncommitted bytes of each exchange"),

@@ -17,6 +17,8 @@ enum Deadline: Hashable, Sendable {
     case sleeper(UInt64)
     /// A fetch has waited long enough.
     case fetch(UInt64)
+    /// Look whether those who wait for others' bytes to go may be sent more.
+    case pressure
     case drain
 }
 
@@ -44,6 +46,7 @@ extension Engine {
         case .resume(let id, let name): self.resumeIfDue(id, name)
         case .sleeper(let id): self.sleepers.removeValue(forKey: id)?.resume()
         case .fetch(let id): self.resumeFetch(id)
+        case .pressure: self.easePressure()
         case .drain: self.finish()
         }
     }

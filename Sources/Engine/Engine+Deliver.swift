@@ -67,7 +67,7 @@ extension Engine {
     private func pumpNow(_ subscriber: Subscriber) {
         guard let session = subscriber.session else { return }
         let exchange = subscriber.exchange
-        while session.peer.queuedBytes <= self.limits.outboundBytesMax {
+        while self.hasRoom(session) {
             guard self.work < self.limits.turnWorkMax else { return self.makeDue(subscriber) }
             self.skipQuiet(subscriber)
             let next = subscriber.machine.next(

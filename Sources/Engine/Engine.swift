@@ -77,6 +77,9 @@ package actor Engine {
     var unsaved = UnsavedPositions()
     let unsavedSignal = Signal()
 
+    /// Connections that are sent nothing because all together hold too much.
+    var pressed: Set<ConnectionID> = []
+
     /// What is wrong with the store, as last seen; nil when it answers.
     var storeFailure: Failure?
     var published: UInt64 = 0

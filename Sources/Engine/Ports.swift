@@ -33,6 +33,8 @@ package protocol Host: AnyObject, Sendable {
     var wallTime: Timestamp { get }
     /// `Engine.alarm` is to be called at this time, once; replaces the one before.
     func setAlarm(at time: Instant)
+    /// `Peer.queuedBytes` of all peers together, or a little more.
+    var queuedBytes: Int { get }
     /// A number in 0 ..< bound, for jitter.
     func random(below bound: Int) -> Int
 }

@@ -316,6 +316,10 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         self.flushing.removeAll(keepingCapacity: true)
     }
 
+    /// Bytes that all connections together hold because the kernel has not taken them. On the loop's
+    /// thread.
+    package var queuedBytes: Int { self.spareBuffers.queuedBytes }
+
     // MARK: For the handles of this module
 
     func flushAtTurnEnd(_ connection: Connection) {

@@ -28,6 +28,7 @@ struct WriteQueue {
 
     mutating func append(copying bytes: UnsafeRawBufferPointer, spare: inout SpareBuffers) {
         self.bytes += bytes.count
+        spare.queuedBytes += bytes.count
         var rest = bytes
         while !rest.isEmpty {
             let buffer: CopyBuffer
@@ -62,6 +63,7 @@ struct WriteQueue {
             return
         }
         self.bytes += range.count
+        spare.queuedBytes += range.count
         self.append(block, range)
     }
 
@@ -99,6 +101,7 @@ struct WriteQueue {
     /// Forgets the first `count` bytes and lets go of blocks that are done.
     mutating func remove(_ count: Int, spare: inout SpareBuffers) {
         self.bytes -= count
+        spare.queuedBytes -= count
         guard self.bytes > 0 else {
             self.removeAll(spare: &spare)
             return
@@ -122,6 +125,7 @@ struct WriteQueue {
 
     /// An empty queue holds next to nothing: most connections are idle.
     mutating func removeAll(spare: inout SpareBuffers) {
+        spare.queuedBytes -= self.bytes
         self.bytes = 0
         self.head = 0
         self.lastIsCopy = false
@@ -157,8 +161,11 @@ final class CopyBuffer {
     func reset() { self.count = 0 }
 }
 
-/// Copy buffers that nobody uses, of one loop.
+/// What the write queues of one loop share: copy buffers that none of them uses, and a count.
 struct SpareBuffers {
+    /// Bytes in all of them.
+    fileprivate(set) var queuedBytes = 0
+
     /// 256 KiB: more connections than this seldom write in the same moment.
     private static let buffersMax = 64
     private var buffers: [CopyBuffer] = []

@@ -11,13 +11,24 @@ seconds=$2
 shift 2
 new=$(mktemp -d "${TMPDIR:-/tmp}/dormouse-fuzz.XXXXXX")
 trap 'rm -rf "$new"' EXIT
+fuzz() {
+    mkdir "$new/$1"
+    SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=1 "$build/fuzz/$1" -max_total_time="$seconds" -max_len=4096 \
+        -artifact_prefix="$build/fuzz/" -verbosity=0 -print_final_stats=1 \
+        "$new/$1" "Tests/Fuzz/corpus/$1" >"$new/$1.log" 2>&1
+}
+# All at once: each is one thread.
+runs=()
+for target in "$@"; do
+    fuzz "$target" &
+    runs+=($!)
+done
+failed=no
 for target in "$@"; do
     echo "$target"
-    mkdir "$new/$target"
-    ASAN_OPTIONS=detect_leaks=1 "$build/fuzz/$target" -max_total_time="$seconds" -max_len=4096 \
-        -artifact_prefix="$build/fuzz/" -verbosity=0 -print_final_stats=1 \
-        "$new/$target" "Tests/Fuzz/corpus/$target" >"$new/log" 2>&1 ||
-        { tail -60 "$new/log" >&2; exit 1; }
-    grep -E 'executed_units' "$new/log" || true
+    wait "${runs[0]}" || { failed=yes; tail -60 "$new/$target.log" >&2; }
+    runs=("${runs[@]:1}")
+    grep -E 'executed_units' "$new/$target.log" || true
 done
+[ "$failed" = no ] || exit 1
 echo "nothing was found in $seconds s each"

@@ -74,6 +74,8 @@ struct Plan {
         limits.heartbeatMilliseconds = dice.within(300...3_000)
         limits.writeMillisecondsMax = dice.within(200...2_000)
         limits.outboundBytesMax = 32 << 10
+        limits.outboundTotalBytesMax = dice.pick(
+            [32 << 10, 40 << 10, 1 << 20], or: 32 << 10)
         limits.requestsMax = dice.within(2...40)
         limits.publishBytesMax = 16 << 10
         limits.pendingBytesMax = dice.within(16...40) << 10

@@ -136,6 +136,8 @@ final class SimulatedServer: Host, @unchecked Sendable {
 
     var wallTime: Timestamp { self.simulation.wallTime }
 
+    var queuedBytes: Int { self.connections.reduce(0) { $0 + $1.queuedBytes } }
+
     func setAlarm(at time: Instant) {
         self.alarms += 1
         let alarm = self.alarms
@@ -160,5 +162,6 @@ private final class HostRelay: Host, @unchecked Sendable {
     var now: Instant { self.server?.now ?? Instant(rawValue: 0) }
     var wallTime: Timestamp { self.server?.wallTime ?? .zero }
     func setAlarm(at time: Instant) { self.server?.setAlarm(at: time) }
+    var queuedBytes: Int { self.server?.queuedBytes ?? 0 }
     func random(below bound: Int) -> Int { self.server?.random(below: bound) ?? 0 }
 }

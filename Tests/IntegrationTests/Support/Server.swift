@@ -25,16 +25,17 @@ final class Server {
         } ?? candidates[0]
     }()
 
-    /// Starts it with these flags and does not wait. `--listen` is added when nothing is said of
+    /// Starts it with these flags, and with so many descriptors at the most, and does not wait. `--listen` is added when nothing is said of
     /// where to listen.
-    init(starting flags: [String]) throws {
+    init(starting flags: [String], openFiles: Int? = nil) throws {
         self.folder = try Folder.make()
         var flags = flags
         if !flags.contains("--unix"), !flags.contains("--listen") {
             flags += ["--listen", "127.0.0.1:0"]
         }
+        let limit = openFiles.map { ["/usr/bin/prlimit", "--nofile=\($0):\($0)"] } ?? []
         self.child = try Child(
-            ["\(Self.binaries)/dormoused"] + flags, in: self.folder, label: "dormoused")
+            limit + ["\(Self.binaries)/dormoused"] + flags, in: self.folder, label: "dormoused")
     }
 
     /// Starts it and waits until it listens.

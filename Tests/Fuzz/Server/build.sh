@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets of the server's parts: Core, CWire and Wire with libFuzzer's and AddressSanitizer's eyes in them,
+# and a program for each file here.
+#
+# usage: Tests/Fuzz/Server/build.sh SWIFT BUILD_FOLDER
+#
+# SwiftPM has no place for programs whose `main` is libFuzzer's, so the compiler is called as SwiftPM calls it.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+tools=$(dirname "$1")
+build=$2
+mkdir -p "$build"
+
+includes=(-I "$build" -I Sources/CWire/include)
+flags=(-swift-version 6 -package-name dormouse -parse-as-library -O -g -wmo -sanitize=address,fuzzer -use-ld=lld)
+for feature in NonisolatedNonsendingByDefault InternalImportsByDefault MemberImportVisibility ExistentialAny; do
+    flags+=(-enable-upcoming-feature "$feature")
+done
+for option in $(pkg-config --cflags libprotobuf-c liblz4); do flags+=(-Xcc "$option"); done
+
+cat >"$build/module.modulemap" <<END
+module CWire {
+    header "$PWD/Sources/CWire/include/arena.h"
+    header "$PWD/Sources/CWire/include/dormouse.pb-c.h"
+    export *
+}
+END
+
+module() {
+    "$tools/swiftc" "${flags[@]}" "${includes[@]}" -emit-module -emit-module-path "$build/$1.swiftmodule" \
+        -module-name "$1" -c -o "$build/$1.o" "Sources/$1"/*.swift
+}
+
+module Core
+for file in Sources/CWire/*.c; do
+    # shellcheck disable=SC2046
+    "$tools/clang" -O1 -g -fsanitize=address,fuzzer-no-link -ISources/CWire/include \
+        $(pkg-config --cflags libprotobuf-c) -c "$file" -o "$build/$(basename "$file" .c).o"
+done
+includes+=(-I Sources/CLZ4)
+module Wire
+for file in Tests/Fuzz/Server/*Fuzz.swift; do
+    name=$(basename "$file" Fuzz.swift)
+    # shellcheck disable=SC2046
+    "$tools/swiftc" "${flags[@]}" "${includes[@]}" -module-name "${name}Fuzz" "$file" "$build"/*.o \
+        $(pkg-config --libs libprotobuf-c liblz4) -o "$build/server_${name,,}"
+done
