@@ -5,6 +5,8 @@ extension LogMachine {
         var planned: Position
         var promises: [(ticket: Ticket, promise: Promise)] = []
         var marks: [ProducerMark] = []
+        /// They leave the outbox with this batch.
+        var rows: [OutboxID] = []
         var bytes = 0
         private var markOfProducer: [Name: Int] = [:]
 
@@ -12,7 +14,7 @@ extension LogMachine {
             self.planned = planned
         }
 
-        mutating func add(_ entry: Entry, ticket: Ticket, to builder: inout ChunkBuilder) {
+        mutating func add(_ entry: Entry, ticket: Ticket?, to builder: inout ChunkBuilder) {
             switch entry {
             case .store(let events, let skipping, let producer, let sequence, let time):
                 guard let last = self.planned.advanced(by: events.count - skipping) else {
@@ -22,24 +24,34 @@ extension LogMachine {
                 let first = self.planned.next
                 self.planned = last
                 self.bytes += events.bytes.count
-                self.promises.append(
-                    (
-                        ticket,
-                        .answer(
-                            .published(
-                                first: first, last: last, duplicates: UInt32(clamping: skipping)))
-                    ))
+                self.promise(
+                    .answer(
+                        .published(
+                            first: first, last: last, duplicates: UInt32(clamping: skipping))),
+                    to: ticket)
                 if let producer {
                     self.mark(
                         producer, sequence: sequence + UInt64(events.count) - 1, position: last)
                 }
             case .duplicate(let producer, let count):
-                self.promises.append((ticket, .duplicate(producer: producer, count: count)))
+                self.promise(.duplicate(producer: producer, count: count), to: ticket)
             case .producer(let name):
-                self.promises.append((ticket, .producer(name)))
+                self.promise(.producer(name), to: ticket)
             case .refused(let failure):
-                self.promises.append((ticket, .answer(.failed(failure))))
+                self.promise(.answer(.failed(failure)), to: ticket)
+            case .move(let events, let rows, let time):
+                guard let last = self.planned.advanced(by: events.count) else {
+                    preconditionFailure("move has looked that there are so many positions")
+                }
+                builder.append(events, skipping: 0, at: time)
+                self.planned = last
+                self.bytes += events.bytes.count
+                self.rows += rows
             }
+        }
+
+        private mutating func promise(_ promise: Promise, to ticket: Ticket?) {
+            if let ticket { self.promises.append((ticket, promise)) }
         }
 
         private mutating func mark(_ name: Name, sequence: UInt64, position: Position) {

@@ -15,6 +15,9 @@
 //    for those before it.
 // 5. What is known of producers, and why a failed publish holds its producer: see `ProducerTable`.
 //
+// 6. Rows of the outbox leave it with the append that holds their events (see `Outbox`). Nobody waits for an answer to
+//    them, so they are not told when they wait too long: what was not sent is dropped, and is still in the outbox.
+//
 // Invariants: head ≤ first in-flight `after`; in-flight appends are contiguous; a producer's stored
 // ≤ accepted.
 
@@ -35,10 +38,12 @@ package struct LogMachine: ~Copyable {
         case duplicate(producer: Name, count: UInt32)
         case producer(Name)
         case refused(Failure)
+        case move(events: EncodedEvents, rows: [OutboxID], time: Timestamp)
     }
 
     private struct Pending {
-        let ticket: Ticket
+        /// nil: nobody waits for an answer.
+        let ticket: Ticket?
         let entry: Entry
         let arrived: Instant
     }
@@ -70,6 +75,8 @@ package struct LogMachine: ~Copyable {
     /// committed again.
     package private(set) var refusesPublishes = false
     package let exchange: ExchangeID
+    /// Rows of the outbox that are pending or under way.
+    package private(set) var movingRows = 0
 
     private let configuration: Configuration
     private var pending: [Pending] = []
@@ -217,6 +224,30 @@ package struct LogMachine: ~Copyable {
         return .wait
     }
 
+    // MARK: Moving
+
+    /// Whether rows of the outbox may be read now, to be moved. They leave half of the room to
+    /// publishers, who would be refused.
+    package var takesRows: Bool {
+        self.state == .writing && !self.refusesPublishes && self.movingRows == 0
+            && self.pendingBytes <= self.configuration.pendingBytesMax / 2
+    }
+
+    /// Events of these rows of the outbox, not none, one each. false: not now; they stay there.
+    package mutating func move(
+        _ events: consuming EncodedEvents, rows: [OutboxID], now: Instant, time: Timestamp
+    ) -> Bool {
+        guard self.takesRows, let reserved = self.reserved.advanced(by: events.count) else {
+            return false
+        }
+        self.pendingBytes += events.bytes.count
+        self.reserved = reserved
+        self.movingRows = rows.count
+        let entry = Entry.move(events: events, rows: rows, time: self.stamp(time))
+        self.pending.append(Pending(ticket: nil, entry: entry, arrived: now))
+        return true
+    }
+
     // MARK: Writing
 
     package struct TakeAction {
@@ -258,7 +289,7 @@ package struct LogMachine: ~Copyable {
         guard !chunks.isEmpty else { return self.ride(sealed.promises, arrived: oldest.arrived) }
         let append = Append(
             exchange: self.exchange, epoch: self.epoch, after: self.planned, chunks: chunks,
-            producers: self.producers.named(sealed.marks))
+            producers: self.producers.named(sealed.marks), rows: sealed.rows)
         self.planned = append.last
         self.batches.append(
             Batch(
@@ -342,7 +373,7 @@ package struct LogMachine: ~Copyable {
             self.batches[index].append = Append(
                 exchange: old.exchange, epoch: ownership.epoch, after: old.after,
                 chunks: old.chunks,
-                producers: old.producers)
+                producers: old.producers, rows: old.rows)
             self.batches[index].isUnresolved = false
             self.batches[index].isUnsent = true
         }
@@ -367,6 +398,7 @@ package struct LogMachine: ~Copyable {
         for batch in self.batches[...index] {
             self.head = batch.append.last
             self.pendingBytes -= batch.bytes
+            self.movingRows -= batch.append.rows.count
             for mark in batch.append.producers { self.producers.committed(mark) }
             action.chunks += batch.append.chunks
             action.answers += self.kept(batch.promises)
@@ -396,7 +428,8 @@ package struct LogMachine: ~Copyable {
     /// When the oldest waiting publish will have waited long enough; nil when nothing waits.
     package var deadline: Instant? {
         let oldest =
-            self.batches.first { !$0.promises.isEmpty }?.arrived ?? self.pending.first?.arrived
+            self.batches.first { !$0.promises.isEmpty }?.arrived
+            ?? self.pending.first { $0.ticket != nil }?.arrived
         return oldest?.advanced(byMilliseconds: self.configuration.publishWaitMilliseconds)
     }
 
@@ -422,12 +455,15 @@ package struct LogMachine: ~Copyable {
             if case .store(_, _, let name?, let sequence, _) = item.entry {
                 self.producers.hold(name, at: sequence)
             }
-            answers.append(self.failed(item, failure))
+            if let ticket = item.ticket {
+                answers.append(Self.failed(ticket, item.entry, failure))
+            }
         }
         self.dropPending()
         if all {
             self.batches = []
             self.pendingBytes = 0
+            self.movingRows = 0
         }
         return answers
     }
@@ -438,6 +474,10 @@ package struct LogMachine: ~Copyable {
             underWay[mark.name] = max(underWay[mark.name] ?? 0, mark.sequence)
         }
         for item in self.pending {
+            if case .move(let events, let rows, _) = item.entry {
+                self.pendingBytes -= events.bytes.count
+                self.movingRows -= rows.count
+            }
             guard case .store(let events, _, let producer, _, _) = item.entry else { continue }
             self.pendingBytes -= events.bytes.count
             guard let name = producer else { continue }
@@ -447,11 +487,13 @@ package struct LogMachine: ~Copyable {
         self.reserved = self.planned
     }
 
-    private func failed(_ item: Pending, _ failure: Failure) -> AnsweredTicket {
-        if case .refused(let own) = item.entry {
-            return AnsweredTicket(ticket: item.ticket, answer: .failed(own))
+    private static func failed(_ ticket: Ticket, _ entry: Entry, _ failure: Failure)
+        -> AnsweredTicket
+    {
+        if case .refused(let own) = entry {
+            return AnsweredTicket(ticket: ticket, answer: .failed(own))
         }
-        return AnsweredTicket(ticket: item.ticket, answer: .failed(failure))
+        return AnsweredTicket(ticket: ticket, answer: .failed(failure))
     }
 
     private static func failed(_ ticket: Ticket, _ promise: Promise, _ failure: Failure)

@@ -4,24 +4,27 @@
 
 /// One atomic addition to an exchange's log. Takes effect only if the exchange's head is still
 /// `after` and its epoch still
-/// `epoch`: then all chunks are stored, the producers' sequences are moved and the head is the last
-/// chunk's last position.
+/// `epoch`: then all chunks are stored, the producers' sequences are moved, the rows have left the outbox and the head is
+/// the last chunk's last position.
 package struct Append: Sendable {
     package let exchange: ExchangeID
     package let epoch: OwnerEpoch
     package let after: Position
     package let chunks: [Chunk]
     package let producers: [ProducerMark]
+    /// They leave the outbox with this append.
+    package let rows: [OutboxID]
 
     package init(
         exchange: ExchangeID, epoch: OwnerEpoch, after: Position, chunks: [Chunk],
-        producers: [ProducerMark]
+        producers: [ProducerMark], rows: [OutboxID] = []
     ) {
         self.exchange = exchange
         self.epoch = epoch
         self.after = after
         self.chunks = chunks
         self.producers = producers
+        self.rows = rows
     }
 
     /// The head after this append; `chunks` is never empty.

@@ -177,6 +177,10 @@ extension Flag {
         limit(
             "merge-ms", \.mergeMilliseconds, "time between merges of small chunks, 0 = never",
             from: 0),
+        limit(
+            "outbox-ms", \.outboxMilliseconds, "time between looks into an empty outbox, 0 = never",
+            from: 0),
+        limit("outbox-rows", \.outboxRowsMax, "rows of the outbox that are moved at once"),
         creditLimit(
             "credit-events", \.creditEventsDefault, "credit in events of who asks for none"),
         creditLimit("credit-bytes", \.creditBytesDefault, "credit in bytes of who asks for none"),

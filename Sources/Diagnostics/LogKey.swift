@@ -31,6 +31,7 @@ package enum LogKey: String, Hashable, Sendable, CaseIterable {
     case reason
     case receiver
     case request
+    case row
     case signal
     case status
     case stream

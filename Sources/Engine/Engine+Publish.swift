@@ -159,6 +159,7 @@ extension Engine {
             self.published &+= UInt64(chunk.count)
         }
         self.answer(action.answers)
+        exchange.movedSignal.signal()
         switch action.next {
         case .none: break
         case .take: exchange.writerSignal.signal()
@@ -230,6 +231,7 @@ extension Engine {
             "another server has taken this exchange; writing to it has stopped here",
             [.exchange: exchange.name.text])
         self.answer(exchange.log.lostOwnership())
+        exchange.movedSignal.signal()
         for receiver in exchange.awakeReceivers.members {
             for subscriber in receiver.awake.members {
                 self.end(subscriber, .exchangeLost, reason: .exchangeLost)
@@ -256,6 +258,7 @@ extension Engine {
                 [.exchange: exchange.name.text, .count: "\(answers.count)"])
         }
         self.answer(answers)
+        exchange.movedSignal.signal()
         self.armExpiry(exchange)
     }
 }

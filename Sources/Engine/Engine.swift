@@ -28,6 +28,7 @@ package actor Engine {
     let host: any Host
     let log: any EventLog
     let store: any StateStore
+    let outbox: any Outbox
     let logger: Logger
     let owner: OwnerID
     /// Told whenever the store did not answer: a private Postgres may have to be started again.
@@ -95,13 +96,14 @@ package actor Engine {
 
     package init(
         executor: any SerialExecutor, host: any Host, log: any EventLog, store: any StateStore,
-        limits: Limits, owner: OwnerID, version: String, logger: Logger,
+        outbox: any Outbox, limits: Limits, owner: OwnerID, version: String, logger: Logger,
         storeFailed: @escaping @Sendable () -> Void = {}
     ) {
         self.executor = executor
         self.host = host
         self.log = log
         self.store = store
+        self.outbox = outbox
         self.limits = limits
         self.owner = owner
         self.version = version
@@ -132,6 +134,7 @@ package actor Engine {
             }
             group.addTask { await self.saveLoop() }
             group.addTask { await self.mergeLoop() }
+            group.addTask { await self.outboxLoop() }
             group.addTask { await self.workLoop() }
             group.addTask { await self.ownershipLoop() }
             while true {
@@ -188,6 +191,7 @@ package actor Engine {
         }
         for exchange in self.exchanges.values.sorted(by: { $0.id < $1.id }) {
             exchange.writerSignal.close()
+            exchange.movedSignal.close()
             self.resumeFetches(of: exchange)
         }
         self.pageRequests.close()

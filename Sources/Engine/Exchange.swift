@@ -14,6 +14,8 @@ final class Exchange {
     var bytes: UInt64
     /// Something may be taken by the writer.
     let writerSignal = Signal()
+    /// Rows of the outbox may have been moved.
+    let movedSignal = Signal()
     /// Taken and not handed to the store yet, oldest first; one per append under way at most.
     var taken: [Append] = []
 

@@ -66,7 +66,8 @@ final class AppendLoop {
         let connection = try PostgresConnection(self.settings)
         // The statements have one good plan each; planning them again for every set of values costs
         // more than it finds.
-        try connection.execute("SET plan_cache_mode = force_generic_plan")
+        // And what they look for has an index, also where a table is small at first.
+        try connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
         for statement in AppendStatements.all { try connection.prepare(statement) }
         try connection.enterPipeline()
         self.connection = connection

@@ -2,7 +2,7 @@ import Core
 
 /// The statements of the writer. An append is one transaction: it advances the head if head and epoch
 /// are the expected ones, stores the chunks and moves the producers only if it did, and its first statement
-/// returns a row only if it did.
+/// returns a row only if it did. So do rows leave the outbox.
 ///
 /// With one chunk, as with events that come one by one, that is one statement. More chunks are a statement each behind
 /// the one that moves the head: Postgres works on the first while the others arrive, and copies each of them
@@ -37,7 +37,9 @@ enum AppendStatements {
             WHERE exchange_id = $1::bigint AND owner = $2::bigint RETURNING epoch, head
             """)
 
-    static let all = [one, oneWithProducers, move, moveWithProducers, chunk, retake]
+    static let all = [
+        one, oneWithProducers, move, moveWithProducers, chunk, OutboxStatements.leave, retake,
+    ]
 
     private static func move(bytes: String) -> String {
         """
@@ -82,7 +84,8 @@ struct Step {
 extension Append {
     /// In one transaction, in this order; the first tells the outcome.
     var steps: [Step] {
-        self.chunks.count == 1 ? [self.move] : [self.move] + self.chunks.map(self.store)
+        let stores = self.chunks.count == 1 ? [] : self.chunks.map(self.store)
+        return [self.move] + stores + self.leaves
     }
 
     private var move: Step {
@@ -118,6 +121,15 @@ extension Append {
         parameters.add(chunk.first)
         parameters.add(content: chunk)
         return Step(statement: AppendStatements.chunk, parameters: parameters)
+    }
+
+    /// Rows of the outbox, if there are any.
+    private var leaves: [Step] {
+        guard !self.rows.isEmpty else { return [] }
+        var parameters = Parameters()
+        parameters.add(self.exchange.rawValue)
+        parameters.add(self.rows.map(\.rawValue))
+        return [Step(statement: OutboxStatements.leave, parameters: parameters)]
     }
 
     /// One mark per producer, since a statement may touch a row once only.

@@ -84,6 +84,15 @@ final class PostgresResult: @unchecked Sendable {
         ByteBlock(adopting: self.borrowed(row, column)) { withExtendedLifetime(self) {} }
     }
 
+    /// Lends the bytes of these columns; empty where they are null.
+    func withBytes(
+        _ row: Int, _ columns: ClosedRange<Int>,
+        _ body: ([UnsafeRawBufferPointer]) throws(Failure) -> Void
+    ) throws(Failure) {
+        defer { withExtendedLifetime(self) {} }
+        try body(columns.map { self.borrowed(row, $0) })
+    }
+
     /// Valid while `self` is alive; callers keep it within one expression or hold `self`.
     private func borrowed(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(

@@ -5,6 +5,7 @@ package import Core
 package final class PostgresStore: Sendable {
     package let log: PostgresLog
     package let state: PostgresState
+    package let outbox: PostgresOutbox
     private let report: @Sendable (String) -> Void
     private let retryMilliseconds: ClosedRange<Int>
 
@@ -16,6 +17,7 @@ package final class PostgresStore: Sendable {
         self.log = PostgresLog(
             settings, readers: limits.replayReaders, appendsInFlightMax: limits.appendsInFlightMax)
         self.state = PostgresState(settings)
+        self.outbox = PostgresOutbox(settings)
         self.report = report
         let shortest = max(1, limits.retryMillisecondsMin)
         self.retryMilliseconds = shortest...max(shortest, limits.retryMillisecondsMax)
@@ -50,5 +52,6 @@ package final class PostgresStore: Sendable {
     package func close() async {
         await self.log.close()
         await self.state.close()
+        await self.outbox.close()
     }
 }

@@ -6,7 +6,7 @@ enum Schema {
     /// In the order of their versions, from 1 on.
     static let migrations: [String] = [
         Self.tables + Self.functions + Self.views + Self.comments, Self.bytes, Self.compression,
-        Self.principals,
+        Self.principals, Self.outbox,
     ]
 
     private static let tables = """

@@ -16,6 +16,8 @@ struct DurableState {
         var receivers: [ReceiverID: ReceiverConfig] = [:]
         var subscribers: [Name: SubscriberRecord] = [:]
         var lastReceiver: Int64 = 0
+        /// Committed by SQL writers, in order of their ids.
+        var outbox: [(id: OutboxID, event: Event)] = []
 
         var lastAt: Timestamp { self.chunks.last?.lastAt ?? .zero }
         var first: Position { self.chunks.first?.first ?? self.head.next }
@@ -32,7 +34,10 @@ struct DurableState {
     private(set) var audit: [String] = []
     let incarnation = Incarnation(bytes: Array(repeating: 7, count: 16))
     /// Ordered by id, which is the index plus one.
-    private(set) var exchanges: [Exchange] = []
+    var exchanges: [Exchange] = []
+    /// Rows of the outbox that were set aside.
+    var aside: [(exchange: ExchangeID, row: UnfitRow, event: Event)] = []
+    var lastOutbox: Int64 = 0
 
     static let unknownExchange = Failure(.internal, "there is no such exchange in the store")
 
@@ -57,6 +62,7 @@ struct DurableState {
         self.exchanges[index].chunks += append.chunks
         self.exchanges[index].bytes += append.chunks.reduce(0) { $0 + UInt64($1.bytesCount) }
         self.exchanges[index].head = append.last
+        self.exchanges[index].outbox.removeAll { append.rows.contains($0.id) }
         for mark in append.producers { self.exchanges[index].producers[mark.name] = mark }
         return .committed
     }

@@ -7,6 +7,8 @@ struct Plan {
     var exchanges = 1
     var publishers = 2
     var consumers = 3
+    /// SQL writers of the outbox.
+    var writers = 0
     var hasAdministrator = true
     var hasStranger = true
     /// Faults of the store while it is not healed.
@@ -36,6 +38,7 @@ struct Plan {
         self.exchanges = dice.chance(300) ? 2 : 1
         self.publishers = dice.within(1...3)
         self.consumers = dice.within(2...5)
+        self.writers = dice.below(3)
         self.hasAdministrator = dice.chance(700)
         self.hasStranger = dice.chance(300)
         self.activeMilliseconds = dice.within(500...2_500)
@@ -98,6 +101,8 @@ struct Plan {
         limits.retryMillisecondsMin = dice.within(1...20)
         limits.retryMillisecondsMax = dice.within(20...200)
         limits.mergeMilliseconds = dice.pick([0, 20, 200, 1_000], or: 200)
+        limits.outboxMilliseconds = dice.within(5...100)
+        limits.outboxRowsMax = dice.within(1...10)
         limits.ownershipMilliseconds = dice.within(20...500)
         limits.takeoverMilliseconds = dice.within(1...2_000)
         limits.streamsMax = dice.within(2...10)

@@ -33,7 +33,7 @@ final class SimulatedServer: Host, @unchecked Sendable {
         let host = HostRelay()
         let executor = simulation.executor
         self.engine = Engine(
-            executor: executor, host: host, log: self.store, store: self.store,
+            executor: executor, host: host, log: self.store, store: self.store, outbox: self.store,
             limits: simulation.plan.limits, owner: OwnerID(rawValue: Int64(number)),
             version: "simulated",
             logger: Logger(threshold: simulation.trace.isText ? .debug : .error, format: .timed) {

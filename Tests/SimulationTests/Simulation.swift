@@ -70,7 +70,10 @@ final class Simulation: @unchecked Sendable {
     /// An append takes effect now.
     func committing(_ append: Append, by server: Int) -> AppendOutcome {
         let outcome = self.durable.append(append)
-        if outcome == .committed { self.checker.committed(append, by: server) }
+        if outcome == .committed {
+            self.checker.committed(append, by: server)
+            self.statistics.movedRows += append.rows.count
+        }
         self.note(
             .store, Int(append.last.rawValue), outcome == .committed ? 1 : 0,
             "server \(server) appends (\(append.after), \(append.last)] to "
@@ -134,6 +137,7 @@ final class Simulation: @unchecked Sendable {
             self.add(publisher)
         }
         for number in 0..<self.plan.consumers { self.add(Consumer(self, number: 100 + number)) }
+        for number in 0..<self.plan.writers { OutboxWriter(self, number: 400 + number).begin() }
         if self.plan.hasAdministrator { self.add(Administrator(self, number: 200)) }
         if self.plan.hasStranger { self.add(Stranger(self, number: 300)) }
         self.tick()
@@ -239,7 +243,9 @@ final class Simulation: @unchecked Sendable {
     private func waitForQuiet(until deadline: UInt64) {
         self.checker.checkMemory(self.servers, self.plan.limits)
         self.keepServing()
-        let waiting = self.clients.compactMap(\.waitsFor)
+        let waiting =
+            self.clients.compactMap(\.waitsFor)
+            + self.durable.waiting.map { "rows of the outbox of \($0.rawValue)" }
         if waiting.isEmpty, self.servers.last?.phase == .serving {
             self.checker.checkEnd(self.durable, self.finalConsumers)
             if let server = self.servers.last { self.checker.checkRows(self.durable, server) }

@@ -42,6 +42,9 @@ struct Statistics {
     var merges = 0
     var deletedChunks = 0
     var savedPositions = 0
+    /// Of the outbox, to the log.
+    var movedRows = 0
+    var rowsSetAside = 0
 
     static let counters: [(name: String, path: any WritableKeyPath<Statistics, Int> & Sendable)] = [
         ("seeds", \.seeds), ("steps", \.steps), ("virtual ms", \.virtualMilliseconds),
@@ -60,7 +63,8 @@ struct Statistics {
         ("pages read", \.pagesRead), ("pages read ahead", \.pagesReadAhead),
         ("keys read", \.keysRead), ("merges", \.merges),
         ("deleted chunks", \.deletedChunks),
-        ("saved positions", \.savedPositions),
+        ("saved positions", \.savedPositions), ("moved rows", \.movedRows),
+        ("rows set aside", \.rowsSetAside),
     ]
 
     mutating func add(_ other: Statistics) {

@@ -39,7 +39,7 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         case late
     }
 
-    private unowned let simulation: Simulation
+    unowned let simulation: Simulation
     private let server: Int
     private var lines: [Line: UInt64] = [:]
     private var isDead = false
@@ -181,14 +181,14 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         return try outcome.get()
     }
 
-    private func reading<Value>(
+    func reading<Value>(
         _ body: @escaping () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let fate = self.draw([(self.faults.readFailed, .failed)])
         return try await self.result(self.simulation.now + self.latency, fate, body)
     }
 
-    private func changing<Value>(
+    func changing<Value>(
         _ what: String, late: Int = 0, _ body: @escaping () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let faults = self.faults
@@ -200,7 +200,7 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
     }
 
     /// A server that has lost the exchange must not change its subscribers: they are the next one's.
-    private func changing<Value>(
+    func changing<Value>(
         _ what: String, in exchange: ExchangeID, _ body: @escaping () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         try await self.changing(what) { () throws(Failure) in

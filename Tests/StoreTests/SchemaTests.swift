@@ -81,6 +81,10 @@ import Testing
         await store.close()
         try PostgresConnection(settings).execute(
             """
+            DROP TABLE dormouse.outbox, dormouse.outbox_aside;
+            DROP FUNCTION dormouse.publish(text, text, bytea, jsonb, text, text),
+                dormouse.publish(text, text, text, jsonb, text, text),
+                dormouse.publish(text, text, jsonb, jsonb, text, text), dormouse.allow_publish;
             ALTER TABLE dormouse.exchange DROP COLUMN bytes;
             UPDATE dormouse.server SET version = 1
             """)

@@ -137,6 +137,14 @@ final class Cluster: Sendable {
         for process in processes { kill(process, SIGCONT) }
     }
 
+    /// kill -9 of a process that serves a connection. All others end with it, and Postgres recovers.
+    func killBackend() throws {
+        guard let postmaster = Postgres.postmaster(self.data),
+            let victim = try Postgres.children(of: postmaster).first(where: Postgres.isBackend)
+        else { throw Problem("there is no process to kill") }
+        kill(victim, SIGKILL)
+    }
+
     func destroy() {
         self.thaw()
         Postgres.destroy(self.data)

@@ -1,0 +1,131 @@
+/// The statements of the outbox. What they hold is short, and a connection that uses them has no other plans than the
+/// indexes (`LogReader.prepare`): the table is empty when it is analyzed, and may be large the next moment.
+enum OutboxStatements {
+    /// The writer's: rows leave the outbox in the transaction that has moved the head, or stay.
+    static let leave = Statement(
+        name: "append_leave",
+        sql: """
+            DELETE FROM dormouse.outbox WHERE exchange_id = $1::bigint AND id = ANY ($2::bigint[])
+                AND EXISTS (SELECT FROM dormouse.exchange
+                    WHERE exchange_id = $1::bigint AND xmin = pg_current_xact_id()::xid)
+            """)
+
+    /// Hops from exchange to exchange, so that rows are not counted.
+    static let waiting = Statement(
+        name: "outbox_waiting",
+        sql: """
+            WITH RECURSIVE waiting (exchange_id) AS (
+                (SELECT exchange_id FROM dormouse.outbox ORDER BY exchange_id, id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT o.exchange_id FROM dormouse.outbox o
+                    WHERE o.exchange_id > w.exchange_id ORDER BY o.exchange_id, o.id LIMIT 1)
+                FROM waiting w WHERE w.exchange_id IS NOT NULL)
+            SELECT exchange_id FROM waiting WHERE exchange_id IS NOT NULL
+            """)
+
+    /// Of exchange $1 at most $2 rows and $3 bytes, at least one row. A row that is larger than $4 bytes comes without
+    /// its content. Headers come as the bytes of each name and value behind their lengths.
+    static let page = Statement(
+        name: "outbox_page",
+        sql: """
+            SELECT id, bytes, key,
+                payload, message_id, content_type, jsonb_typeof(headers),
+                CASE WHEN jsonb_typeof(headers) = 'object' THEN (
+                    SELECT string_agg(
+                        int4send(octet_length(name)) || convert_to(name, 'UTF8')
+                            || int4send(octet_length(coalesce(value, '')))
+                            || convert_to(coalesce(value, ''), 'UTF8'), ''::bytea)
+                    FROM jsonb_each_text(headers) AS h (name, value)) END
+            FROM (
+                SELECT id, bytes, total,
+                    CASE WHEN bytes <= $4::bigint THEN key END AS key,
+                    CASE WHEN bytes <= $4::bigint THEN payload END AS payload,
+                    CASE WHEN bytes <= $4::bigint THEN message_id END AS message_id,
+                    CASE WHEN bytes <= $4::bigint THEN content_type END AS content_type,
+                    CASE WHEN bytes <= $4::bigint THEN headers END AS headers
+                FROM (
+                    SELECT *, sum(bytes) OVER (ORDER BY id) AS total
+                    FROM (
+                        SELECT *, coalesce(octet_length(key), 0)::bigint
+                            + coalesce(octet_length(payload), 0)
+                            + coalesce(octet_length(message_id), 0)
+                            + coalesce(octet_length(content_type), 0)
+                            + coalesce(pg_column_size(headers), 0) AS bytes
+                        FROM dormouse.outbox WHERE exchange_id = $1::bigint
+                        ORDER BY id LIMIT $2::bigint) AS near) AS summed
+                WHERE total - bytes < $3::bigint) AS fitting
+            ORDER BY id
+            """)
+
+    /// Only the owner of the exchange judges its rows. The lock lets nobody take the exchange before this is committed.
+    static let setAside = Statement(
+        name: "outbox_set_aside",
+        sql: """
+            WITH owned AS MATERIALIZED (
+                SELECT exchange_id FROM dormouse.exchange
+                WHERE exchange_id = $1::bigint AND epoch = $2::bigint FOR SHARE),
+            gone AS (
+                DELETE FROM dormouse.outbox o
+                USING unnest($3::bigint[], $4::text[]) AS unfit (id, reason)
+                WHERE o.exchange_id = (SELECT exchange_id FROM owned) AND o.id = unfit.id
+                RETURNING \(columns("o")), unfit.reason)
+            INSERT INTO dormouse.outbox_aside (\(columns), reason) SELECT * FROM gone
+            """)
+
+    /// Exchanges may have been created since.
+    static let adopt = Statement(
+        name: "outbox_adopt",
+        sql: """
+            UPDATE dormouse.outbox o SET exchange_id = x.exchange_id
+            FROM dormouse.exchange x WHERE o.exchange_id = 0 AND x.name = o.exchange
+            """)
+
+    static let setAsideUnknown = Statement(
+        name: "outbox_set_aside_unknown",
+        sql: """
+            WITH gone AS (
+                DELETE FROM dormouse.outbox o WHERE o.exchange_id = 0 RETURNING \(columns("o")))
+            INSERT INTO dormouse.outbox_aside (\(columns), reason)
+            SELECT gone.*, CASE WHEN exchange IS NULL THEN 'the exchange is null; expected its name'
+                ELSE format('there is no exchange ''%s''; create it and retry', left(exchange, 128)) END
+            FROM gone
+            """)
+
+    static let aside = Statement(
+        name: "outbox_aside",
+        sql: """
+            SELECT id, coalesce(left(exchange, 128), ''), coalesce(left(key, 255), ''),
+                coalesce(octet_length(payload), 0)::bigint, reason, inserted_at
+            FROM dormouse.outbox_aside WHERE id > $1::bigint ORDER BY id LIMIT $2::bigint
+            """)
+
+    /// $1: the ids, or null for all of them.
+    static let retry = Statement(
+        name: "outbox_retry",
+        sql: """
+            WITH back AS (
+                DELETE FROM dormouse.outbox_aside WHERE $1::bigint[] IS NULL OR id = ANY ($1::bigint[])
+                RETURNING *)
+            INSERT INTO dormouse.outbox (exchange_id, \(columns))
+            SELECT coalesce((SELECT x.exchange_id FROM dormouse.exchange x WHERE x.name = back.exchange), 0),
+                \(columns("back"))
+            FROM back
+            RETURNING id
+            """)
+
+    static let drop = Statement(
+        name: "outbox_drop",
+        sql: """
+            DELETE FROM dormouse.outbox_aside WHERE $1::bigint[] IS NULL OR id = ANY ($1::bigint[])
+            RETURNING id
+            """)
+
+    private static let names = [
+        "id", "exchange", "key", "payload", "headers", "content_type", "message_id", "inserted_at",
+    ]
+    private static let columns = Self.names.joined(separator: ", ")
+
+    private static func columns(_ table: String) -> String {
+        Self.names.map { "\(table).\($0)" }.joined(separator: ", ")
+    }
+}

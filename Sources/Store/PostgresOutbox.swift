@@ -1,0 +1,173 @@
+import Channels
+package import Core
+
+/// The outbox in Postgres, over one connection on a thread of its own. Rows leave it with an append, on the writer's
+/// connection.
+package actor PostgresOutbox: Outbox {
+    private nonisolated let executor = ThreadExecutor(name: "outbox")
+    private let connection: ReconnectingConnection
+
+    package init(_ settings: ConnectionSettings) {
+        self.connection = ReconnectingConnection(settings)
+        self.connection.prepareEach(LogReader.prepare)
+    }
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        self.executor.asUnownedSerialExecutor()
+    }
+
+    package nonisolated func close() async {
+        await self.disconnect()
+        self.executor.stop()
+    }
+
+    private func disconnect() { self.connection.close() }
+
+    // MARK: Moving
+
+    package func waiting() throws(Failure) -> [ExchangeID] {
+        let found = try self.identifiers(OutboxStatements.waiting)
+        guard found.contains(0) else { return found.map(ExchangeID.init(rawValue:)) }
+        try self.connection.perform { connection throws(Failure) in
+            try connection.transaction { () throws(Failure) in
+                try connection.run(OutboxStatements.adopt)
+                try connection.run(OutboxStatements.setAsideUnknown)
+            }
+        }
+        return try self.identifiers(OutboxStatements.waiting).filter { $0 != 0 }
+            .map(ExchangeID.init(rawValue:))
+    }
+
+    package func read(_ exchange: ExchangeID, _ limits: OutboxPageLimits) throws(Failure)
+        -> OutboxPage
+    {
+        try self.connection.perform { connection throws(Failure) in
+            var parameters = Parameters()
+            parameters.add(exchange.rawValue)
+            parameters.add(Int64(limits.rowsMax))
+            parameters.add(Int64(limits.bytesMax))
+            parameters.add(Int64(limits.eventBytesMax + Self.slackBytes))
+            let result = try connection.run(OutboxStatements.page, parameters)
+            var page = OutboxPage()
+            for row in 0..<result.rowsCount {
+                try Self.add(result, row, to: &page, eventBytesMax: limits.eventBytesMax)
+            }
+            return page
+        }
+    }
+
+    package func setAside(_ rows: [UnfitRow], of exchange: ExchangeID, owner: OwnerEpoch)
+        throws(Failure)
+    {
+        try self.connection.perform { connection throws(Failure) in
+            var parameters = Parameters()
+            parameters.add(exchange.rawValue)
+            parameters.add(owner.rawValue)
+            parameters.add(rows.map(\.id.rawValue))
+            parameters.add(rows.map { Optional($0.reason) })
+            try connection.run(OutboxStatements.setAside, parameters)
+        }
+    }
+
+    /// What a row may have more than its event, whose size is checked when it is encoded: headers are larger as JSON.
+    private static let slackBytes = 64 << 10
+
+    private static func add(
+        _ result: PostgresResult, _ row: Int, to page: inout OutboxPage, eventBytesMax: Int
+    ) throws(Failure) {
+        let id = OutboxID(rawValue: try result.integer(row, 0))
+        let bytes = try result.integer(row, 1)
+        do throws(Failure) {
+            if bytes > Int64(eventBytesMax + Self.slackBytes) {
+                throw Failure(
+                    .invalidArgument,
+                    "the row has \(bytes) bytes; expected at most \(eventBytesMax) for an event. Send a reference to "
+                        + "large content, or start the server with a larger --frame-bytes")
+            }
+            // SQL's null, or JSON's.
+            if !result.isNull(row, 6), !["object", "null"].contains(result.text(row, 6)) {
+                throw Failure(
+                    .invalidArgument,
+                    "the headers are a JSON \(result.text(row, 6)); expected an object of names and values"
+                )
+            }
+            try result.withBytes(row, 2...7) { (columns) throws(Failure) in
+                try page.events.append(
+                    EventRecord.Parts(
+                        key: columns[0], payload: columns[1], id: columns[2],
+                        contentType: columns[3]),
+                    headers: try Self.headers(columns[5]), eventBytesMax: eventBytesMax)
+            }
+            page.rows.append(id)
+        } catch {
+            page.unfit.append(UnfitRow(id: id, reason: error.message))
+        }
+    }
+
+    private static func headers(_ bytes: UnsafeRawBufferPointer) throws(Failure)
+        -> [EventRecord.HeaderBytes]
+    {
+        var headers: [EventRecord.HeaderBytes] = []
+        var offset = 0
+        while offset < bytes.count {
+            let name = try Self.part(bytes, &offset)
+            let value = try Self.part(bytes, &offset)
+            headers.append(EventRecord.HeaderBytes(name: name, value: value))
+        }
+        return headers
+    }
+
+    private static func part(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int)
+        throws(Failure) -> UnsafeRawBufferPointer
+    {
+        guard bytes.count - offset >= 4 else { throw .damaged("headers end too early") }
+        let count = Int(
+            UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+        offset += 4
+        guard bytes.count - offset >= count else { throw .damaged("headers end too early") }
+        defer { offset += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+    }
+
+    // MARK: What was set aside
+
+    package func aside(after id: OutboxID?, limit: Int) throws(Failure) -> [AsideRow] {
+        try self.connection.perform { connection throws(Failure) in
+            var parameters = Parameters()
+            parameters.add(id?.rawValue ?? Int64.min)
+            parameters.add(Int64(limit))
+            let result = try connection.run(OutboxStatements.aside, parameters)
+            return try result.map { row throws(Failure) in
+                AsideRow(
+                    id: OutboxID(rawValue: try result.integer(row, 0)),
+                    exchange: result.text(row, 1), key: result.text(row, 2),
+                    bytes: Int(try result.integer(row, 3)), reason: result.text(row, 4),
+                    insertedAt: try result.time(row, 5))
+            }
+        }
+    }
+
+    package func retry(_ ids: [OutboxID]?) throws(Failure) -> Int {
+        try self.change(OutboxStatements.retry, ids)
+    }
+
+    package func drop(_ ids: [OutboxID]?) throws(Failure) -> Int {
+        try self.change(OutboxStatements.drop, ids)
+    }
+
+    /// Once: a second time it would find nothing and say so.
+    private func change(_ statement: Statement, _ ids: [OutboxID]?) throws(Failure) -> Int {
+        try self.connection.performOnce { connection throws(Failure) in
+            var parameters = Parameters()
+            if let ids { parameters.add(ids.map(\.rawValue)) } else { parameters.addNull() }
+            return try connection.run(statement, parameters).rowsCount
+        }
+    }
+
+    private func identifiers(_ statement: Statement) throws(Failure) -> [Int64] {
+        try self.connection.perform { connection throws(Failure) in
+            let result = try connection.run(statement)
+            return try result.map { row throws(Failure) in try result.integer(row, 0) }
+        }
+    }
+}
