@@ -5,7 +5,21 @@
 struct dm_call *dm_call_new(dormouse *client, enum dm_method method,
                             const ProtobufCMessage *request)
 {
-    size_t size = protobuf_c_message_get_packed_size(request);
+    struct dm_buffer bytes;
+    memset(&bytes, 0, sizeof(bytes));
+    if (!dm_message_append(&bytes, request)) {
+        dm_buffer_free(&bytes);
+        dm_fail_memory(&client->failure);
+        return NULL;
+    }
+    struct dm_call *call = dm_call_of(client, method, &bytes);
+    dm_buffer_free(&bytes);
+    return call;
+}
+
+struct dm_call *dm_call_of(dormouse *client, enum dm_method method, struct dm_buffer *request)
+{
+    size_t size = dm_buffer_size(request);
     size_t size_max = client->frame_bytes_max > 0 ? client->frame_bytes_max : DM_FRAME_BYTES_MAX_MIN;
     if (client->call_count >= DM_CALLS_MAX) {
         dm_fail(&client->failure, DORMOUSE_RESOURCE_EXHAUSTED,
@@ -18,12 +32,13 @@ struct dm_call *dm_call_new(dormouse *client, enum dm_method method,
         return NULL;
     }
     struct dm_call *call = calloc(1, sizeof(*call));
-    if (call == NULL || !dm_message_append(&call->request, request)) {
-        free(call);
+    if (call == NULL) {
         dm_fail_memory(&client->failure);
         return NULL;
     }
     call->method = method;
+    call->request = *request;
+    memset(request, 0, sizeof(*request));
     return call;
 }
 

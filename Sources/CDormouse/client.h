@@ -102,6 +102,8 @@ dormouse_status dm_wait_for_answer(dormouse *client, int64_t deadline);
 
 /* ---- call.c ---- */
 /* NULL, with the client's failure set, without memory or with too many. */
+/* Takes what is in `request` when it succeeds. */
+struct dm_call *dm_call_of(dormouse *client, enum dm_method method, struct dm_buffer *request);
 struct dm_call *dm_call_new(dormouse *client, enum dm_method method,
                             const ProtobufCMessage *request);
 void dm_call_free(struct dm_call *call);

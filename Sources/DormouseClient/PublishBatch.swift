@@ -108,6 +108,25 @@ extension BlockingClient {
         throw self.handle.error(status)
     }
 
+    /// Publishes the events under sequences that the program gives, such as places in a queue of somebody
+    /// else: event i is `sequence` + i of `producer`, and what is not above the producer's stored sequence
+    /// is counted and not stored. Returns after the COMMIT. Sends nothing again itself: after
+    /// `connectionLost` or `timeout` call it again with the same; after `aborted` ask `producer`, and
+    /// go on from there.
+    @discardableResult
+    public func publish(
+        _ batch: PublishBatch, as producer: String, sequence: UInt64
+    ) throws(DormouseError) -> Published {
+        var result = dormouse_published()
+        let status = batch.withEvents { events, count in
+            dormouse_publish_as(
+                self.handle.pointer, producer, sequence, events, count, self.answerMilliseconds,
+                &result)
+        }
+        try self.handle.check(status)
+        return try Published.result(result).get()
+    }
+
     /// Events that are published and not yet answered.
     public var pendingEvents: Int { dormouse_pending_events(self.handle.pointer) }
 }

@@ -416,6 +416,11 @@ DORMOUSE_API dormouse_status dormouse_forget(dormouse *client, const char *excha
 DORMOUSE_API dormouse_status dormouse_producer(dormouse *client, const char *exchange,
                                                const char *producer, int timeout_ms,
                                                uint64_t *sequence, uint64_t *position);
+/* Publishes events under sequences of the program: event i is `sequence` + i of `producer`; what is not above the stored one is
+ * counted and not stored. After CONNECTION_LOST or TIMEOUT call it again, after ABORTED ask dormouse_producer first. */
+DORMOUSE_API dormouse_status dormouse_publish_as(dormouse *client, const char *producer, uint64_t sequence,
+                                                 const dormouse_event *events, size_t count,
+                                                 int timeout_ms, dormouse_published *result);
 DORMOUSE_API dormouse_status dormouse_create_exchange(dormouse *client, const char *exchange,
                                                       int timeout_ms);
 
