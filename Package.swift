@@ -18,6 +18,7 @@ let package = Package(
     products: [
         .executable(name: "dormoused", targets: ["Daemon"]),
         .executable(name: "dormouse", targets: ["CommandLine"]),
+        .executable(name: "dormouse-kafka", targets: ["KafkaConnector"]),
         .executable(name: "dormouse-bench", targets: ["Bench"]),
         .executable(name: "dormouse-instructions", targets: ["Instructions"]),
     ],
@@ -61,6 +62,16 @@ let package = Package(
         .executableTarget(
             name: "CommandLine", dependencies: ["Core", "Wire", "DormouseClient"],
             swiftSettings: strict),
+        .systemLibrary(
+            name: "CLibRDKafka", pkgConfig: "rdkafka",
+            providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
+        .target(
+            name: "Connector", dependencies: ["Core", "Diagnostics", "DormouseClient"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "KafkaConnector",
+            dependencies: ["Core", "Diagnostics", "DormouseClient", "Connector", "CLibRDKafka"],
+            swiftSettings: strict),
         .executableTarget(
             name: "Bench", dependencies: ["Core", "Wire", "PlainClient", "CLibPQ"],
             path: "Benchmarks/Bench", swiftSettings: strict),
@@ -68,6 +79,9 @@ let package = Package(
             name: "Instructions", dependencies: ["Core", "Wire"],
             path: "Benchmarks/Instructions", swiftSettings: strict),
 
+        // Kafka brokers for the integration tests.
+        .executableTarget(
+            name: "KafkaMock", dependencies: ["CLibRDKafka"], path: "Tests/KafkaMock"),
         .testTarget(name: "CoreTests", dependencies: ["Core"], swiftSettings: strict),
         .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: strict),
         .testTarget(

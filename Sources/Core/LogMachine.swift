@@ -486,22 +486,4 @@ package struct LogMachine: ~Copyable {
         self.pending = []
         self.reserved = self.planned
     }
-
-    private static func failed(_ ticket: Ticket, _ entry: Entry, _ failure: Failure)
-        -> AnsweredTicket
-    {
-        if case .refused(let own) = entry {
-            return AnsweredTicket(ticket: ticket, answer: .failed(own))
-        }
-        return AnsweredTicket(ticket: ticket, answer: .failed(failure))
-    }
-
-    private static func failed(_ ticket: Ticket, _ promise: Promise, _ failure: Failure)
-        -> AnsweredTicket
-    {
-        if case .answer(.failed(let own)) = promise {
-            return AnsweredTicket(ticket: ticket, answer: .failed(own))
-        }
-        return AnsweredTicket(ticket: ticket, answer: .failed(failure))
-    }
 }

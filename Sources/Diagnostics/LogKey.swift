@@ -9,6 +9,7 @@ package enum LogKey: String, Hashable, Sendable, CaseIterable {
     case connection
     case count
     case database
+    case duplicates
     case epoch
     case error
     case event
@@ -33,6 +34,7 @@ package enum LogKey: String, Hashable, Sendable, CaseIterable {
     case request
     case row
     case signal
+    case source
     case status
     case stream
     case subscriber

@@ -1,0 +1,162 @@
+package import Core
+package import Diagnostics
+import DormouseClient
+
+/// The way into an exchange: one connection, made again whenever it is lost. Whatever happens, it goes on trying until the
+/// program is told to end: a connector has nowhere else to put what it was given.
+package final class Sink {
+    package enum Outcome: Hashable, Sendable {
+        /// Its COMMIT has returned; so many were in the log already.
+        case stored(duplicates: Int)
+        /// Another connector has published as this producer. Ask again, and go on from there.
+        case mustAsk
+    }
+
+    private let uri: String
+    private let options: [String: String]
+    private let logger: Logger
+    private var client: BlockingClient?
+    private var backOff = BackOff()
+    package private(set) var storedEvents: UInt64 = 0
+    package private(set) var duplicateEvents: UInt64 = 0
+
+    package init(_ settings: Settings, program: Program, logger: Logger) throws(Failure) {
+        self.uri = settings.text("server") ?? "dormouse://127.0.0.1:3673/main"
+        var options = ["client": program.name]
+        if let token = try settings.secret("token-file") { options["token"] = token }
+        self.options = options
+        self.logger = logger
+        do throws(DormouseError) {
+            try BlockingClient.check(self.uri)
+        } catch {
+            throw Failure(.invalidArgument, "--server is not an address: \(error.message)")
+        }
+    }
+
+    /// The largest event that the server takes.
+    package func eventBytesMax() throws(Stopped) -> Int {
+        try self.connected().eventBytesMax
+    }
+
+    /// The sequence of the producer's newest stored event; 0: none. From its answer on, this connection may publish.
+    package func ask(_ producer: String) throws(Stopped) -> UInt64 {
+        try self.trying("cannot ask how far the producer got") { (client) throws(DormouseError) in
+            try client.producer(producer).sequence
+        }
+    }
+
+    /// Publishes the events, of which `sequence` is the first one's, and waits for their COMMIT.
+    package func publish(_ events: [Core.Event], as producer: String, sequence: UInt64)
+        throws(Stopped) -> Outcome
+    {
+        var batch = PublishBatch()
+        for event in events {
+            batch.append(
+                key: event.key, payload: event.payload, id: event.id,
+                contentType: event.contentType,
+                headers: event.headers.map { ($0.name, $0.value) })
+        }
+        let outcome = try self.trying("cannot publish") {
+            (client) throws(DormouseError) -> Outcome in
+            do throws(DormouseError) {
+                let published = try client.publish(batch, as: producer, sequence: sequence)
+                return .stored(duplicates: published.duplicates)
+            } catch {
+                guard error.status == .aborted else { throw error }
+                // A new connection is newer than whoever has taken the producer.
+                self.client = nil
+                self.logger.info(
+                    "somebody else publishes as this producer; asking how far it got",
+                    [.producer: producer, .reason: error.message])
+                return .mustAsk
+            }
+        }
+        if case .stored(let duplicates) = outcome {
+            self.storedEvents += UInt64(events.count - min(duplicates, events.count))
+            self.duplicateEvents += UInt64(duplicates)
+        }
+        return outcome
+    }
+
+    /// Publishes without a sequence: at least once.
+    package func publish(_ events: [Core.Event]) throws(Stopped) {
+        let all = events.map {
+            DormouseClient.Event(
+                key: String(decoding: $0.key, as: UTF8.self), payload: $0.payload, id: $0.id,
+                contentType: String(decoding: $0.contentType, as: UTF8.self),
+                headers: $0.headers.map {
+                    .init(name: String(decoding: $0.name, as: UTF8.self), value: $0.value)
+                })
+        }
+        var batch = PublishBatch()
+        for event in all {
+            batch.append(
+                key: Array(event.key.utf8), payload: event.payload, id: event.id,
+                contentType: Array(event.contentType.utf8),
+                headers: event.headers.map { (Array($0.name.utf8), $0.value) })
+        }
+        try self.trying("cannot publish") { (client) throws(DormouseError) in
+            final class Box { var result: Result<Published, DormouseError>? }
+            let box = Box()
+            guard try client.publish(batch, whenAnswered: { box.result = $0 }) else {
+                throw DormouseError(.windowFull, "the window is full")
+            }
+            while box.result == nil { try client.wait(milliseconds: 1_000) }
+            _ = try box.result?.get()
+        }
+        self.storedEvents += UInt64(events.count)
+    }
+
+    /// Answers the server's heartbeats while there is nothing to publish.
+    package func tend() {
+        guard let client = self.client else { return }
+        do throws(DormouseError) {
+            try client.process()
+        } catch {
+            self.client = nil
+        }
+    }
+
+    /// Whether the connection is there; tries once, when the last failure is long enough ago.
+    package var isConnected: Bool { self.client?.isConnected ?? false }
+
+    private func connected() throws(Stopped) -> BlockingClient {
+        if let client = self.client { return client }
+        while !Stop.isRequested {
+            do throws(DormouseError) {
+                let client = try BlockingClient(self.uri, options: self.options)
+                self.client = client
+                self.logger.info("connected to the Dormouse server")
+                return client
+            } catch {
+                self.failed("cannot connect to the Dormouse server", error)
+            }
+        }
+        throw Stopped()
+    }
+
+    private func trying<Value>(
+        _ what: String, _ body: (BlockingClient) throws(DormouseError) -> Value
+    ) throws(Stopped) -> Value {
+        while true {
+            let client = try self.connected()
+            do throws(DormouseError) {
+                let value = try body(client)
+                self.backOff.succeeded()
+                return value
+            } catch {
+                // Also what a new connection cannot cure, such as a missing exchange: somebody may.
+                self.client = nil
+                self.failed(what, error)
+                if Stop.isRequested { throw Stopped() }
+            }
+        }
+    }
+
+    private func failed(_ what: String, _ error: DormouseError) {
+        let pause = self.backOff.failed(random: .random(in: 0..<1))
+        self.logger.warning(
+            "\(what); trying again", [.error: error.description, .milliseconds: "\(pause)"])
+        Stop.pause(milliseconds: pause)
+    }
+}

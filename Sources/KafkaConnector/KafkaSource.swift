@@ -1,0 +1,185 @@
+import CLibRDKafka
+import Connector
+import Core
+import Diagnostics
+
+// Topics into an exchange. One thread: it polls Kafka, gathers what comes by partition, and publishes whenever
+// nothing more is there at once, or enough is. What to do with a message, and where to read on, `PartitionMachine`
+// decides.
+
+final class KafkaSource {
+    /// Gathered events of a partition that are published at once, at most: a request must fit a frame.
+    private static let eventsMax = 1_000
+    private static let bytesMax = 256 << 10
+    /// How often the troubles of a partition are told.
+    private static let tellSeconds = 30
+
+    private let kafka: KafkaClient
+    private let sink: Sink
+    private let logger: Logger
+    /// Stands for the Kafka cluster in the names of producers.
+    private let name: String
+    private var partitions: [TopicPartition: PartitionMachine] = [:]
+    private var eventBytesMax = 0
+    private var parked = 0
+    private var lastTold: [String: ContinuousClock.Instant] = [:]
+
+    init(
+        _ properties: [(String, String)], topics: [String], name: String, sink: Sink, logger: Logger
+    ) throws(Failure) {
+        self.kafka = try KafkaClient(RD_KAFKA_CONSUMER, properties)
+        self.sink = sink
+        self.name = name
+        self.logger = logger
+        try self.kafka.subscribe(topics)
+    }
+
+    func run() throws(Failure) {
+        do {
+            while !Stop.isRequested { try self.turn() }
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            // Told to end while it waited: what is not published comes again after the next start.
+        }
+        self.kafka.closeConsumer()
+        self.logger.info(
+            "stopped",
+            [.count: "\(self.sink.storedEvents)", .duplicates: "\(self.sink.duplicateEvents)"])
+    }
+
+    private func turn() throws {
+        let isWaiting = self.partitions.values.allSatisfy(\.isEmpty)
+        let found = self.kafka.poll(milliseconds: isWaiting ? 100 : 0)
+        for rebalance in self.kafka.takeRebalances() { try self.rebalance(rebalance) }
+        switch found {
+        case .nothing:
+            try self.publishAll()
+            self.sink.tend()
+        case .message(let place, let offset, let event):
+            try self.received(event, at: offset, of: place)
+        case .trouble(let place, let code, let text):
+            try self.trouble(place, code, text)
+        }
+        if let fatal = self.kafka.fatalError {
+            throw Failure(.internal, "librdkafka cannot go on: \(fatal)")
+        }
+    }
+
+    // MARK: Messages
+
+    private func received(_ event: Event, at offset: Int64, of place: TopicPartition) throws {
+        if self.eventBytesMax == 0 { self.eventBytesMax = try self.sink.eventBytesMax() }
+        let fitted = Parking.fit(
+            event, place: "kafka.\(place.topic)", eventBytesMax: self.eventBytesMax)
+        if let reason = fitted.reason {
+            self.parked += 1
+            self.tell("parked \(place)") {
+                self.logger.warning(
+                    "a message cannot be an event and was parked under the key error.kafka",
+                    [
+                        .source: "\(place)", .position: "\(offset)", .reason: reason,
+                        .count: "\(self.parked)",
+                    ])
+            }
+        }
+        guard
+            self.partitions[place]?.received(offset: offset, fitted.event, bytes: fitted.bytes)
+                == true, let machine = self.partitions[place]
+        else { return }
+        if machine.gatheredCount >= Self.eventsMax || machine.gatheredBytes >= Self.bytesMax {
+            try self.publish(place)
+        }
+    }
+
+    private func publishAll() throws {
+        for place in self.partitions.keys where self.partitions[place]?.isEmpty == false {
+            try self.publish(place)
+        }
+    }
+
+    private func publish(_ place: TopicPartition) throws {
+        while let run = self.partitions[place]?.nextRun() {
+            let outcome = try self.sink.publish(
+                run.events, as: self.producer(place), sequence: run.sequence)
+            switch outcome {
+            case .stored:
+                self.partitions[place]?.published(run.events.count)
+            case .mustAsk:
+                self.partitions[place]?.mustAsk()
+                let offset = try self.ask(place)
+                try self.kafka.seek(place, to: Int64(clamping: offset))
+            }
+        }
+    }
+
+    // MARK: Partitions
+
+    private func producer(_ place: TopicPartition) -> String {
+        producerName([self.name, place.topic, "\(place.partition)"])
+    }
+
+    private func ask(_ place: TopicPartition) throws -> UInt64 {
+        let stored = try self.sink.ask(self.producer(place))
+        return self.partitions[place]?.told(stored: stored) ?? stored
+    }
+
+    private func rebalance(_ rebalance: Rebalance) throws {
+        // What was gathered is published first: it is ours until it is given back.
+        if !rebalance.isAssigned { try self.publishAll() }
+        self.partitions = [:]
+        guard rebalance.isAssigned else {
+            self.logger.info("partitions given back", [.count: "\(rebalance.partitions.count)"])
+            return try self.kafka.assign(nil)
+        }
+        var offsets: [TopicPartition: Int64] = [:]
+        for place in rebalance.partitions {
+            self.partitions[place] = PartitionMachine()
+            let offset = try self.ask(place)
+            // A partition that nothing is known of is read from its beginning, whatever that is.
+            offsets[place] =
+                offset == 0 ? Int64(RD_KAFKA_OFFSET_BEGINNING) : Int64(clamping: offset)
+            self.logger.info(
+                "reading a partition", [.source: "\(place)", .position: "\(offset)"])
+        }
+        try self.kafka.assign(offsets)
+    }
+
+    // MARK: Trouble
+
+    private func trouble(
+        _ place: TopicPartition?, _ code: rd_kafka_resp_err_t, _ text: String
+    ) throws {
+        let isLost =
+            code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+            || code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+            || code == RD_KAFKA_RESP_ERR__BAD_MSG
+        guard isLost, let place, self.partitions[place] != nil else {
+            return self.tell("\(code.rawValue)") {
+                self.logger.warning("Kafka says something is wrong", [.error: text])
+            }
+        }
+        try self.publish(place)
+        let stored = self.partitions[place]?.stored ?? 0
+        self.partitions[place]?.becameLost()
+        try self.kafka.pause(place)
+        let there = self.kafka.offsets(place).map { "\($0.low) to \($0.high - 1)" } ?? "unknown"
+        self.logger.error(
+            "a partition cannot go on: Kafka does not give what comes next, so events would be missing; nothing is skipped. "
+                + "Other partitions go on. See 'a lost offset' in the manual",
+            [
+                .source: "\(place)", .position: "\(stored)", .limit: there, .error: text,
+                .producer: self.producer(place),
+            ])
+    }
+
+    /// The same trouble is told once in a while.
+    private func tell(_ what: String, _ body: () -> Void) {
+        let now = ContinuousClock.now
+        if let last = self.lastTold[what], now - last < .seconds(Self.tellSeconds) { return }
+        // Codes and partitions are few; a broker that finds more words does not fill our memory.
+        if self.lastTold.count > 1_000 { self.lastTold = [:] }
+        self.lastTold[what] = now
+        body()
+    }
+}

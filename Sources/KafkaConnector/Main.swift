@@ -1,0 +1,96 @@
+import Connector
+import Core
+import Diagnostics
+
+@main
+struct Main {
+    static let program = Program(
+        name: "dormouse-kafka", summary: "Kafka topics into a Dormouse exchange, and back",
+        usage: [
+            "--brokers HOST:PORT[,…] --topic TOPIC… [flags]",
+            "--brokers HOST:PORT[,…] --forward NAME --topic TOPIC [flags]",
+        ],
+        flags: [
+            Flag("brokers", "HOST:PORT", "where the Kafka cluster is found; several with commas"),
+            Flag(
+                "topic", "TOPIC",
+                "what to read; ^… is a regular expression. With --forward: where to",
+                isRepeated: true),
+            Flag("group", "NAME", "consumer group that shares the partitions (default dormouse)"),
+            Flag(
+                "name", "NAME",
+                "stands for the cluster in the names of producers, which keep the positions: never change it (default kafka)"
+            ),
+            Flag(
+                "property", "NAME=VALUE", "a setting of librdkafka, such as security.protocol=ssl",
+                isRepeated: true),
+            Flag(
+                "password-file", "FILE",
+                "sets librdkafka's sasl.password from the file's first line"),
+        ] + Forwarding.flags,
+        notes: """
+            Each partition is a producer with the offset plus one as sequence: events come into the log exactly once, whichever side
+            dies. The position is kept by the Dormouse server; no commit of the consumer group is trusted. When Kafka has deleted
+            what comes next, the partition stops with an error instead of skipping events.
+            """)
+
+    static func main() {
+        Self.program.main { (settings, logger) throws(Failure) in
+            let brokers = try settings.required("brokers", "where is the Kafka cluster?")
+            let topics = settings.all("topic")
+            guard !topics.isEmpty else {
+                throw Failure(.invalidArgument, "--topic is missing: which topics?")
+            }
+            var properties = try Self.given(settings)
+            properties.append(("bootstrap.servers", brokers))
+            properties.append(("client.id", "dormouse-kafka"))
+            properties.append(("socket.keepalive.enable", "true"))
+            if let name = settings.text("forward") {
+                guard topics.count == 1 else {
+                    throw Failure(.invalidArgument, "--forward wants one --topic, to write to")
+                }
+                let forwarding = try Forwarding(
+                    settings, name: name, program: Self.program, target: topics[0])
+                return try KafkaForward(
+                    properties + Self.producerProperties, forwarding, logger: logger
+                ).run()
+            }
+            properties.append(("group.id", settings.text("group") ?? "dormouse"))
+            let source = try KafkaSource(
+                properties + Self.consumerProperties, topics: topics,
+                name: settings.text("name") ?? "kafka",
+                sink: try Sink(settings, program: Self.program, logger: logger), logger: logger)
+            try source.run()
+        }
+    }
+
+    private static func given(_ settings: Settings) throws(Failure) -> [(String, String)] {
+        var properties: [(String, String)] = []
+        for text in settings.all("property") {
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else {
+                throw Failure(.invalidArgument, "--property \(text): expected NAME=VALUE")
+            }
+            properties.append((parts[0], parts[1]))
+        }
+        if let password = try settings.secret("password-file") {
+            properties.append(("sasl.password", password))
+        }
+        return properties
+    }
+
+    /// Ours, whatever is given: a promise depends on each of them, the last four bound the memory.
+    private static let consumerProperties = [
+        ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "error"), ("check.crcs", "true"),
+        ("isolation.level", "read_committed"), ("allow.auto.create.topics", "false"),
+        ("enable.partition.eof", "false"), ("partition.assignment.strategy", "range,roundrobin"),
+        ("queued.max.messages.kbytes", "16384"), ("queued.min.messages", "10000"),
+        ("fetch.max.bytes", "8388608"), ("fetch.message.max.bytes", "1048576"),
+    ]
+
+    private static let producerProperties = [
+        ("enable.idempotence", "true"), ("acks", "all"), ("linger.ms", "2"),
+        ("queue.buffering.max.kbytes", "65536"),
+    ]
+}

@@ -1,0 +1,199 @@
+import Core
+import Foundation
+import PlainClient
+import Testing
+import Wire
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+extension Integration {
+    /// `dormouse-kafka` between librdkafka's mock brokers and a real server.
+    @Suite(.serialized)
+    struct KafkaTests {
+        private static func flags(_ kafka: Kafka, _ uri: String, _ more: String...) -> [String] {
+            ["--brokers", kafka.brokers, "--server", uri, "--property", "session.timeout.ms=6000"]
+                + ["--property", "heartbeat.interval.ms=500"] + more
+        }
+
+        private func with(_ body: (Kafka, Server, Database) throws -> Void) throws {
+            let kafka = try Kafka()
+            defer { kafka.destroy() }
+            try withServer { server, database in try body(kafka, server, database) }
+        }
+
+        @Test func keyHeadersTimeAndPlaceAreCarriedAndPoisonIsParked() throws {
+            try self.with { kafka, server, _ in
+                try kafka.run("topic shop.orders 1")
+                try kafka.run("special shop.orders 0")
+                let client = try TestClient(server.address())
+                let stream = try client.subscribe("all", from: .first)
+                let connector = try ConnectorProcess(
+                    "dormouse-kafka",
+                    Self.flags(kafka, try server.uri(), "--topic", "shop.orders"))
+                defer { connector.destroy() }
+                let events = try client.events(3, on: stream, seconds: 60)
+                #expect(
+                    events.map(\.key.text) == [
+                        "shop.orders", "shop.orders", "error.kafka.shop.orders",
+                    ])
+                #expect(events[0].text == "{}" && events[0].contentType.text == "application/json")
+                #expect(events[0].id.text == "shop.orders/0/0")
+                let headers = Dictionary(
+                    events[0].headers.map { ($0.name.text, $0.value.text) }
+                ) { $1 }
+                #expect(
+                    headers == [
+                        "kafka-key": "customer 7", "kafka-partition": "0", "kafka-offset": "0",
+                        "kafka-timestamp": "1600000000123", "traceparent": "00-01",
+                    ])
+                #expect(events[1].headers.contains { $0.name.text == "kafka-tombstone" })
+                #expect(events[2].text == "poison")
+                let reason = events[2].headers.first { $0.name.text == "error-reason" }
+                #expect(reason?.value.text.hasPrefix("an event has 7") == true, "\(events[2])")
+            }
+        }
+
+        /// Two connectors share four partitions; one of them or the server is killed again and again.
+        @Test func everyMessageComesOnceInOrderWhoeverDies() throws {
+            var random = SeededNumbers.fresh(for: "kill -9 around Kafka")
+            let kafka = try Kafka()
+            defer { kafka.destroy() }
+            let database = try Cluster.shared().makeDatabase()
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let flags = ["--database", database.conninfo, "--unix", "\(folder)/socket"]
+            let uri = "dormouse+unix://\(folder)/socket"
+            _ = uri
+            var server = try Server(flags)
+            defer { server.destroy() }
+            try kafka.run("topic t 4")
+            let start = {
+                try ConnectorProcess(
+                    "dormouse-kafka",
+                    Self.flags(kafka, "unix:\(folder)/socket", "--topic", "t"))
+            }
+            var connectors = [try start(), try start()]
+            defer { for connector in connectors { connector.destroy() } }
+            for round in 0..<6 {
+                for partition in 0..<4 {
+                    try kafka.run("produce t \(partition) \(round * 300) 300")
+                }
+                usleep(UInt32.random(in: 0...1_500_000, using: &random))
+                if round % 3 == 2 {
+                    try server.killAtOnce()
+                    server.destroy()
+                    server = try Server(flags)
+                } else {
+                    let victim = Int.random(in: 0...1, using: &random)
+                    connectors[victim].destroy()
+                    connectors[victim] = try start()
+                }
+            }
+            let expected = 4 * 6 * 300
+            try eventually("everything has come", seconds: 120) {
+                for connector in connectors where !connector.child.isRunning {
+                    throw Problem("a connector ended: \(connector.child.errors)")
+                }
+                let head = try? database.number(
+                    "SELECT head FROM dormouse.exchange WHERE name = 'main'")
+                return (head ?? 0) >= expected
+            }
+            try Self.checkOrder(database, expected)
+        }
+
+        /// Each number of each partition once, in order.
+        private static func checkOrder(_ database: Database, _ expected: Int) throws {
+            let wrong = try database.query(
+                """
+                SELECT partition, n, row FROM (
+                    SELECT split_part(text, ':', 1)::int AS partition, split_part(text, ':', 2)::int AS n,
+                        row_number() OVER (PARTITION BY split_part(text, ':', 1) ORDER BY position) - 1 AS row
+                    FROM (SELECT position, convert_from(payload, 'UTF8') AS text FROM dormouse.events) e) x
+                WHERE n <> row LIMIT 5
+                """)
+            #expect(wrong.isEmpty)
+            let count = try database.number("SELECT count(*) FROM dormouse.events")
+            #expect(count == expected)
+        }
+
+        /// Kafka has deleted what comes next: that partition stops and says so, the others go on.
+        @Test func whatKafkaHasDeletedIsNotPassedOver() throws {
+            try self.with { kafka, server, database in
+                try kafka.run("topic t 2")
+                try kafka.run("produce t 0 0 5")
+                let flags = Self.flags(kafka, try server.uri(), "--topic", "t")
+                let first = try ConnectorProcess("dormouse-kafka", flags)
+                try eventually("the first messages are there", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 5
+                }
+                first.destroy()
+                // A mock broker keeps 5 MiB of a partition.
+                try kafka.run("produce t 0 5 80 100000")
+                try kafka.run("produce t 1 0 3")
+                let second = try ConnectorProcess("dormouse-kafka", flags)
+                defer { second.destroy() }
+                try second.waitForLog("a partition cannot go on", seconds: 60)
+                try eventually("the other partition goes on", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 8
+                }
+                #expect(second.child.isRunning)
+            }
+        }
+
+        @Test func aBrokerThatRestartsIsFoundAgain() throws {
+            try self.with { kafka, server, database in
+                try kafka.run("topic t 3")
+                let connector = try ConnectorProcess(
+                    "dormouse-kafka", Self.flags(kafka, try server.uri(), "--topic", "t"))
+                defer { connector.destroy() }
+                try kafka.run("produce t 0 0 10")
+                try eventually("events flow", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 10
+                }
+                for broker in 1...3 { try kafka.run("down \(broker)") }
+                usleep(500_000)
+                for broker in 1...3 { try kafka.run("up \(broker)") }
+                for partition in 0..<3 { try kafka.run("produce t \(partition) 10 10") }
+                try eventually("events flow again", seconds: 90) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 40
+                }
+            }
+        }
+
+        @Test func aSubscriptionIsHandedOnAndGoesOnWhereItWas() throws {
+            try self.with { kafka, server, database in
+                try kafka.run("topic out 1")
+                let client = try TestClient(server.address())
+                try client.publish([
+                    Event("a.one", "1", headers: [("tenant", "acme")]), Event("b.two", "2"),
+                    Event("a.three", "3"),
+                ])
+                let flags = Self.flags(
+                    kafka, try server.uri(), "--topic", "out", "--forward", "to-kafka", "--pattern",
+                    "a.#", "--from-first")
+                let first = try ConnectorProcess("dormouse-kafka", flags)
+                defer { first.destroy() }
+                #expect(
+                    try kafka.run("consume out 2") == [
+                        "got 0 a.one=1 dormouse-position=1 tenant=acme",
+                        "got 0 a.three=3 dormouse-position=3",
+                    ])
+                try eventually("it is acknowledged") {
+                    try database.query(
+                        "SELECT position FROM dormouse.subscriptions WHERE name = 'to-kafka'")
+                        == "3"
+                }
+                first.kill()
+                try client.publish("a.four", "4")
+                let second = try ConnectorProcess("dormouse-kafka", flags)
+                defer { second.destroy() }
+                let all = try kafka.run("consume out 3")
+                #expect(all.last == "got 0 a.four=4 dormouse-position=4")
+            }
+        }
+    }
+}
