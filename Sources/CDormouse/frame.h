@@ -46,7 +46,9 @@ enum dm_method {
     DM_LIST_RECEIVERS = 41,
     DM_EXCHANGES = 42,
     DM_CREATE_EXCHANGE = 43,
-    DM_SERVER = 44
+    DM_SERVER = 44,
+    DM_LIST_OUTBOX = 60,
+    DM_CHANGE_OUTBOX = 61
 };
 
 struct dm_frame {

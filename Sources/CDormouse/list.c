@@ -35,17 +35,7 @@ static void lend_config(const Dormouse__V1__ReceiverConfig *config, struct confi
     }
 }
 
-/* A reply in the arena that was the handle's while it came. */
-struct lent_reply {
-    const ProtobufCMessage *message;
-    dormouse_arena *arena;
-};
-
-/*
- * Calls a method for a listing. Its reply lies in the handle's arena, which a call made by the callback would overwrite: the
- * handle goes on with another one, and the caller frees that of the reply.
- */
-static dormouse_status call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
+dormouse_status dm_call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
                                  const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
                                  struct lent_reply *reply)
 {
@@ -109,7 +99,7 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
     bool goes_on = true;
     while (goes_on) {
         struct lent_reply reply;
-        status = call_lent(client, DM_LIST, &request.base, &dormouse__v1__list_reply__descriptor, true,
+        status = dm_call_lent(client, DM_LIST, &request.base, &dormouse__v1__list_reply__descriptor, true,
                            timeout_ms, &reply);
         if (status != DORMOUSE_OK)
             return status;
@@ -138,7 +128,7 @@ dormouse_status dormouse_list_receivers(dormouse *client, const char *exchange, 
     Dormouse__V1__ListReceiversRequest request = DORMOUSE__V1__LIST_RECEIVERS_REQUEST__INIT;
     request.exchange = dm_binary(dm_exchange(client, exchange));
     struct lent_reply reply;
-    status = call_lent(client, DM_LIST_RECEIVERS, &request.base, &dormouse__v1__list_receivers_reply__descriptor, true,
+    status = dm_call_lent(client, DM_LIST_RECEIVERS, &request.base, &dormouse__v1__list_receivers_reply__descriptor, true,
                        timeout_ms, &reply);
     if (status != DORMOUSE_OK)
         return status;
@@ -167,7 +157,7 @@ dormouse_status dormouse_list_exchanges(dormouse *client, int timeout_ms,
         return status;
     Dormouse__V1__ExchangesRequest request = DORMOUSE__V1__EXCHANGES_REQUEST__INIT;
     struct lent_reply reply;
-    status = call_lent(client, DM_EXCHANGES, &request.base, &dormouse__v1__exchanges_reply__descriptor, true,
+    status = dm_call_lent(client, DM_EXCHANGES, &request.base, &dormouse__v1__exchanges_reply__descriptor, true,
                        timeout_ms, &reply);
     if (status != DORMOUSE_OK)
         return status;
@@ -198,7 +188,7 @@ dormouse_status dormouse_describe_server(dormouse *client, int timeout_ms,
         return status;
     Dormouse__V1__ServerRequest request = DORMOUSE__V1__SERVER_REQUEST__INIT;
     struct lent_reply reply;
-    status = call_lent(client, DM_SERVER, &request.base, &dormouse__v1__server_reply__descriptor, false,
+    status = dm_call_lent(client, DM_SERVER, &request.base, &dormouse__v1__server_reply__descriptor, false,
                        timeout_ms, &reply);
     if (status != DORMOUSE_OK)
         return status;

@@ -77,6 +77,8 @@ static const struct {
     {"Exchanges", DM_EXCHANGES},
     {"CreateExchange", DM_CREATE_EXCHANGE},
     {"Server", DM_SERVER},
+    {"ListOutbox", DM_LIST_OUTBOX},
+    {"ChangeOutbox", DM_CHANGE_OUTBOX},
 };
 
 static bool method_named(const char *name, enum dm_method *method)

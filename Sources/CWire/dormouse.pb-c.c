@@ -1582,6 +1582,231 @@ void   dormouse__v1__exchanges_reply__free_unpacked
   assert(message->base.descriptor == &dormouse__v1__exchanges_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   dormouse__v1__aside_row__init
+                     (Dormouse__V1__AsideRow         *message)
+{
+  static const Dormouse__V1__AsideRow init_value = DORMOUSE__V1__ASIDE_ROW__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__aside_row__get_packed_size
+                     (const Dormouse__V1__AsideRow *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__aside_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__aside_row__pack
+                     (const Dormouse__V1__AsideRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__aside_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__aside_row__pack_to_buffer
+                     (const Dormouse__V1__AsideRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__aside_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__AsideRow *
+       dormouse__v1__aside_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__AsideRow *)
+     protobuf_c_message_unpack (&dormouse__v1__aside_row__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__aside_row__free_unpacked
+                     (Dormouse__V1__AsideRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__aside_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__list_outbox_request__init
+                     (Dormouse__V1__ListOutboxRequest         *message)
+{
+  static const Dormouse__V1__ListOutboxRequest init_value = DORMOUSE__V1__LIST_OUTBOX_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__list_outbox_request__get_packed_size
+                     (const Dormouse__V1__ListOutboxRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__list_outbox_request__pack
+                     (const Dormouse__V1__ListOutboxRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__list_outbox_request__pack_to_buffer
+                     (const Dormouse__V1__ListOutboxRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ListOutboxRequest *
+       dormouse__v1__list_outbox_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ListOutboxRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__list_outbox_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__list_outbox_request__free_unpacked
+                     (Dormouse__V1__ListOutboxRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__list_outbox_reply__init
+                     (Dormouse__V1__ListOutboxReply         *message)
+{
+  static const Dormouse__V1__ListOutboxReply init_value = DORMOUSE__V1__LIST_OUTBOX_REPLY__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__list_outbox_reply__get_packed_size
+                     (const Dormouse__V1__ListOutboxReply *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__list_outbox_reply__pack
+                     (const Dormouse__V1__ListOutboxReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__list_outbox_reply__pack_to_buffer
+                     (const Dormouse__V1__ListOutboxReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ListOutboxReply *
+       dormouse__v1__list_outbox_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ListOutboxReply *)
+     protobuf_c_message_unpack (&dormouse__v1__list_outbox_reply__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__list_outbox_reply__free_unpacked
+                     (Dormouse__V1__ListOutboxReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__list_outbox_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__change_outbox_request__init
+                     (Dormouse__V1__ChangeOutboxRequest         *message)
+{
+  static const Dormouse__V1__ChangeOutboxRequest init_value = DORMOUSE__V1__CHANGE_OUTBOX_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__change_outbox_request__get_packed_size
+                     (const Dormouse__V1__ChangeOutboxRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__change_outbox_request__pack
+                     (const Dormouse__V1__ChangeOutboxRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__change_outbox_request__pack_to_buffer
+                     (const Dormouse__V1__ChangeOutboxRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ChangeOutboxRequest *
+       dormouse__v1__change_outbox_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ChangeOutboxRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__change_outbox_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__change_outbox_request__free_unpacked
+                     (Dormouse__V1__ChangeOutboxRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__change_outbox_reply__init
+                     (Dormouse__V1__ChangeOutboxReply         *message)
+{
+  static const Dormouse__V1__ChangeOutboxReply init_value = DORMOUSE__V1__CHANGE_OUTBOX_REPLY__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__change_outbox_reply__get_packed_size
+                     (const Dormouse__V1__ChangeOutboxReply *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__change_outbox_reply__pack
+                     (const Dormouse__V1__ChangeOutboxReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__change_outbox_reply__pack_to_buffer
+                     (const Dormouse__V1__ChangeOutboxReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ChangeOutboxReply *
+       dormouse__v1__change_outbox_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ChangeOutboxReply *)
+     protobuf_c_message_unpack (&dormouse__v1__change_outbox_reply__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__change_outbox_reply__free_unpacked
+                     (Dormouse__V1__ChangeOutboxReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__change_outbox_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   dormouse__v1__server_request__init
                      (Dormouse__V1__ServerRequest         *message)
 {
@@ -4210,6 +4435,300 @@ const ProtobufCMessageDescriptor dormouse__v1__exchanges_reply__descriptor =
   (ProtobufCMessageInit) dormouse__v1__exchanges_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor dormouse__v1__aside_row__field_descriptors[6] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AsideRow, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "exchange",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AsideRow, exchange),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AsideRow, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AsideRow, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AsideRow, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "inserted_at",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AsideRow, inserted_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__aside_row__field_indices_by_name[] = {
+  3,   /* field[3] = bytes */
+  1,   /* field[1] = exchange */
+  0,   /* field[0] = id */
+  5,   /* field[5] = inserted_at */
+  2,   /* field[2] = key */
+  4,   /* field[4] = reason */
+};
+static const ProtobufCIntRange dormouse__v1__aside_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__aside_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.AsideRow",
+  "AsideRow",
+  "Dormouse__V1__AsideRow",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__AsideRow),
+  6,
+  dormouse__v1__aside_row__field_descriptors,
+  dormouse__v1__aside_row__field_indices_by_name,
+  1,  dormouse__v1__aside_row__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__aside_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__list_outbox_request__field_descriptors[2] =
+{
+  {
+    "after",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListOutboxRequest, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_size",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListOutboxRequest, page_size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__list_outbox_request__field_indices_by_name[] = {
+  0,   /* field[0] = after */
+  1,   /* field[1] = page_size */
+};
+static const ProtobufCIntRange dormouse__v1__list_outbox_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__list_outbox_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ListOutboxRequest",
+  "ListOutboxRequest",
+  "Dormouse__V1__ListOutboxRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ListOutboxRequest),
+  2,
+  dormouse__v1__list_outbox_request__field_descriptors,
+  dormouse__v1__list_outbox_request__field_indices_by_name,
+  1,  dormouse__v1__list_outbox_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__list_outbox_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__list_outbox_reply__field_descriptors[1] =
+{
+  {
+    "rows",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__ListOutboxReply, n_rows),
+    offsetof(Dormouse__V1__ListOutboxReply, rows),
+    &dormouse__v1__aside_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__list_outbox_reply__field_indices_by_name[] = {
+  0,   /* field[0] = rows */
+};
+static const ProtobufCIntRange dormouse__v1__list_outbox_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__list_outbox_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ListOutboxReply",
+  "ListOutboxReply",
+  "Dormouse__V1__ListOutboxReply",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ListOutboxReply),
+  1,
+  dormouse__v1__list_outbox_reply__field_descriptors,
+  dormouse__v1__list_outbox_reply__field_indices_by_name,
+  1,  dormouse__v1__list_outbox_reply__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__list_outbox_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__change_outbox_request__field_descriptors[3] =
+{
+  {
+    "ids",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Dormouse__V1__ChangeOutboxRequest, n_ids),
+    offsetof(Dormouse__V1__ChangeOutboxRequest, ids),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "all",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ChangeOutboxRequest, all),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drop",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ChangeOutboxRequest, drop),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__change_outbox_request__field_indices_by_name[] = {
+  1,   /* field[1] = all */
+  2,   /* field[2] = drop */
+  0,   /* field[0] = ids */
+};
+static const ProtobufCIntRange dormouse__v1__change_outbox_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__change_outbox_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ChangeOutboxRequest",
+  "ChangeOutboxRequest",
+  "Dormouse__V1__ChangeOutboxRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ChangeOutboxRequest),
+  3,
+  dormouse__v1__change_outbox_request__field_descriptors,
+  dormouse__v1__change_outbox_request__field_indices_by_name,
+  1,  dormouse__v1__change_outbox_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__change_outbox_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__change_outbox_reply__field_descriptors[1] =
+{
+  {
+    "count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ChangeOutboxReply, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__change_outbox_reply__field_indices_by_name[] = {
+  0,   /* field[0] = count */
+};
+static const ProtobufCIntRange dormouse__v1__change_outbox_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__change_outbox_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ChangeOutboxReply",
+  "ChangeOutboxReply",
+  "Dormouse__V1__ChangeOutboxReply",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ChangeOutboxReply),
+  1,
+  dormouse__v1__change_outbox_reply__field_descriptors,
+  dormouse__v1__change_outbox_reply__field_indices_by_name,
+  1,  dormouse__v1__change_outbox_reply__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__change_outbox_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 #define dormouse__v1__server_request__field_descriptors NULL
 #define dormouse__v1__server_request__field_indices_by_name NULL
 #define dormouse__v1__server_request__number_ranges NULL
@@ -4603,7 +5122,7 @@ const ProtobufCEnumDescriptor dormouse__v1__subscriber_state__descriptor =
   dormouse__v1__subscriber_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptors[16] =
+static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptors[18] =
 {
   { "Hello", &dormouse__v1__hello_request__descriptor, &dormouse__v1__welcome__descriptor },
   { "Publish", &dormouse__v1__publish_request__descriptor, &dormouse__v1__publish_reply__descriptor },
@@ -4621,9 +5140,12 @@ static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptor
   { "Exchanges", &dormouse__v1__exchanges_request__descriptor, &dormouse__v1__exchanges_reply__descriptor },
   { "CreateExchange", &dormouse__v1__exchange_request__descriptor, &dormouse__v1__exchange_info__descriptor },
   { "Server", &dormouse__v1__server_request__descriptor, &dormouse__v1__server_reply__descriptor },
+  { "ListOutbox", &dormouse__v1__list_outbox_request__descriptor, &dormouse__v1__list_outbox_reply__descriptor },
+  { "ChangeOutbox", &dormouse__v1__change_outbox_request__descriptor, &dormouse__v1__change_outbox_reply__descriptor },
 };
 const unsigned dormouse__v1__dormouse__method_indices_by_name[] = {
   4,        /* Acknowledge */
+  17,        /* ChangeOutbox */
   14,        /* CreateExchange */
   13,        /* Exchanges */
   7,        /* Fetch */
@@ -4631,6 +5153,7 @@ const unsigned dormouse__v1__dormouse__method_indices_by_name[] = {
   5,        /* Grant */
   0,        /* Hello */
   11,        /* List */
+  16,        /* ListOutbox */
   12,        /* ListReceivers */
   9,        /* Pause */
   2,        /* Producer */
@@ -4647,7 +5170,7 @@ const ProtobufCServiceDescriptor dormouse__v1__dormouse__descriptor =
   "Dormouse",
   "Dormouse__V1__Dormouse",
   "dormouse.v1",
-  16,
+  18,
   dormouse__v1__dormouse__method_descriptors,
   dormouse__v1__dormouse__method_indices_by_name
 };
@@ -4778,6 +5301,22 @@ void dormouse__v1__dormouse__server(ProtobufCService *service,
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 15, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
+                                         const Dormouse__V1__ListOutboxRequest *input,
+                                         Dormouse__V1__ListOutboxReply_Closure closure,
+                                         void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 16, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
+                                           const Dormouse__V1__ChangeOutboxRequest *input,
+                                           Dormouse__V1__ChangeOutboxReply_Closure closure,
+                                           void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
                                    Dormouse__V1__Dormouse_ServiceDestroy destroy)

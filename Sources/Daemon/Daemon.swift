@@ -121,7 +121,8 @@ actor Daemon {
             let host = LoopHost(self.loop) { box.engine?.assumeIsolated { $0.alarm() } }
             let engine = Engine(
                 executor: self.loop, host: host, log: store.log, store: store.state,
-                outbox: store.outbox, limits: self.options.limits, owner: OwnerID(rawValue: .random(in: 1...Int64.max)),
+                outbox: store.outbox, limits: self.options.limits,
+                owner: OwnerID(rawValue: .random(in: 1...Int64.max)),
                 version: Version.text, logger: self.logger, storeFailed: { failed.signal() })
             box.engine = engine
             self.engine = engine

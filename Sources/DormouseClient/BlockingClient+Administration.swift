@@ -87,4 +87,23 @@ extension BlockingClient {
     public func server() throws(DormouseError) -> ServerInfo {
         try self.handle.server(self.answerMilliseconds)
     }
+
+    // MARK: The outbox
+
+    /// Rows of the outbox that cannot be events, in the order of their ids.
+    public func asideRows() throws(DormouseError) -> [AsideRow] {
+        try self.handle.asideRows(self.answerMilliseconds)
+    }
+
+    /// Puts rows that were set aside back into the outbox; nil: all of them. Returns how many there were.
+    @discardableResult
+    public func retryOutbox(_ ids: [UInt64]?) throws(DormouseError) -> UInt64 {
+        try self.handle.changeOutbox(ids, isDrop: false, self.answerMilliseconds)
+    }
+
+    /// Deletes rows that were set aside; nil: all of them. Returns how many there were.
+    @discardableResult
+    public func dropOutbox(_ ids: [UInt64]?) throws(DormouseError) -> UInt64 {
+        try self.handle.changeOutbox(ids, isDrop: true, self.answerMilliseconds)
+    }
 }

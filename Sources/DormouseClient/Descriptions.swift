@@ -67,6 +67,31 @@ public struct SubscriberInfo: Hashable, Sendable {
     }
 }
 
+/// A row of the outbox that cannot be an event, and that the server has set aside.
+public struct AsideRow: Hashable, Sendable {
+    /// What `retryOutbox` and `dropOutbox` name it by.
+    public let id: UInt64
+    /// As the writer gave it; the beginning of it.
+    public let exchange: String
+    /// As the writer gave it; the beginning of it.
+    public let key: String
+    /// Why it cannot be an event.
+    public let reason: String
+    /// Bytes of its payload.
+    public let payloadBytes: UInt64
+    /// When the writer's transaction began; microseconds since 1970 UTC.
+    public let insertedAt: UInt64
+
+    init(_ row: dormouse_aside_row) {
+        self.id = row.id
+        self.exchange = String(row.exchange)
+        self.key = String(row.key)
+        self.reason = String(row.reason)
+        self.payloadBytes = row.payload_bytes
+        self.insertedAt = row.inserted_at
+    }
+}
+
 /// A receiver: one distinct config of an exchange, with all its subscribers.
 public struct ReceiverInfo: Hashable, Sendable {
     /// 0: only subscribers without a name use it.

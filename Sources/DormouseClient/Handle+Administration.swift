@@ -126,6 +126,24 @@ extension Handle {
         }
     }
 
+    func asideRows(_ timeout: Int32) throws(DormouseError) -> [AsideRow] {
+        try self.list { list in
+            dormouse_list_outbox(
+                self.pointer, timeout,
+                { context, row in List<AsideRow>.add(context, row) { AsideRow($0) } }, list)
+        }
+    }
+
+    /// nil: all of them.
+    func changeOutbox(
+        _ ids: [UInt64]?, isDrop: Bool, _ timeout: Int32
+    ) throws(DormouseError) -> UInt64 {
+        var changed: UInt64 = 0
+        let change = isDrop ? dormouse_drop_outbox : dormouse_retry_outbox
+        try self.check(change(self.pointer, ids, ids?.count ?? 0, timeout, &changed))
+        return changed
+    }
+
     func server(_ timeout: Int32) throws(DormouseError) -> ServerInfo {
         let found: [ServerInfo] = try self.list { list in
             dormouse_describe_server(

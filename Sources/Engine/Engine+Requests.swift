@@ -68,6 +68,8 @@ extension Engine {
         case .exchanges: self.listExchanges(stream, session)
         case .createExchange(let create): try self.createExchange(create, stream, session)
         case .server: self.describeServer(stream, session)
+        case .listOutbox(let list): try self.listOutbox(list, stream, session)
+        case .changeOutbox(let change): try self.changeOutbox(change, stream, session)
         }
     }
 

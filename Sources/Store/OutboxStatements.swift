@@ -101,24 +101,9 @@ enum OutboxStatements {
 
     /// $1: the ids, or null for all of them.
     static let retry = Statement(
-        name: "outbox_retry",
-        sql: """
-            WITH back AS (
-                DELETE FROM dormouse.outbox_aside WHERE $1::bigint[] IS NULL OR id = ANY ($1::bigint[])
-                RETURNING *)
-            INSERT INTO dormouse.outbox (exchange_id, \(columns))
-            SELECT coalesce((SELECT x.exchange_id FROM dormouse.exchange x WHERE x.name = back.exchange), 0),
-                \(columns("back"))
-            FROM back
-            RETURNING id
-            """)
-
+        name: "outbox_retry", sql: "SELECT dormouse.retry_outbox($1::bigint[])")
     static let drop = Statement(
-        name: "outbox_drop",
-        sql: """
-            DELETE FROM dormouse.outbox_aside WHERE $1::bigint[] IS NULL OR id = ANY ($1::bigint[])
-            RETURNING id
-            """)
+        name: "outbox_drop", sql: "SELECT dormouse.drop_outbox($1::bigint[])")
 
     private static let names = [
         "id", "exchange", "key", "payload", "headers", "content_type", "message_id", "inserted_at",

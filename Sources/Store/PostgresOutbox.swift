@@ -160,7 +160,7 @@ package actor PostgresOutbox: Outbox {
         try self.connection.performOnce { connection throws(Failure) in
             var parameters = Parameters()
             if let ids { parameters.add(ids.map(\.rawValue)) } else { parameters.addNull() }
-            return try connection.run(statement, parameters).rowsCount
+            return Int(try connection.run(statement, parameters).integer(0, 0))
         }
     }
 

@@ -85,6 +85,29 @@ extension Schema {
         END $body$;
         REVOKE ALL ON FUNCTION dormouse.allow_publish(regrole) FROM PUBLIC;
 
+        -- What a reason says may have been cured since: an exchange was created, a limit was raised.
+        CREATE FUNCTION dormouse.retry_outbox(ids bigint[] DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $body$
+            WITH back AS (
+                DELETE FROM dormouse.outbox_aside WHERE $1 IS NULL OR id = ANY ($1) RETURNING *),
+            inserted AS (
+                INSERT INTO dormouse.outbox (exchange_id, id, exchange, key, payload, headers,
+                    content_type, message_id, inserted_at)
+                SELECT coalesce((SELECT x.exchange_id FROM dormouse.exchange x WHERE x.name = back.exchange), 0),
+                    id, exchange, key, payload, headers, content_type, message_id, inserted_at
+                FROM back RETURNING id)
+            SELECT count(*) FROM inserted
+        $body$;
+        CREATE FUNCTION dormouse.drop_outbox(ids bigint[] DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $body$
+            WITH gone AS (
+                DELETE FROM dormouse.outbox_aside WHERE $1 IS NULL OR id = ANY ($1) RETURNING id)
+            SELECT count(*) FROM gone
+        $body$;
+        REVOKE ALL ON FUNCTION dormouse.retry_outbox(bigint[]), dormouse.drop_outbox(bigint[]) FROM PUBLIC;
+        COMMENT ON FUNCTION dormouse.retry_outbox(bigint[]) IS
+            'Puts these rows, or all, that were set aside back into the outbox. Returns how many.';
+        COMMENT ON FUNCTION dormouse.drop_outbox(bigint[]) IS
+            'Deletes these rows, or all, that were set aside. Returns how many.';
+
         COMMENT ON TABLE dormouse.outbox IS
             'Committed by SQL writers and not yet in the log. Use dormouse.publish; the server takes rows away.';
         COMMENT ON COLUMN dormouse.outbox.exchange_id IS '0: there was no exchange of this name.';

@@ -58,6 +58,16 @@ extension [UInt8] {
         }
     }
 
+    /// The same of numbers of eight bytes.
+    mutating func writePackedFixed64(_ field: UInt8, _ values: [UInt64]) {
+        guard !values.isEmpty else { return }
+        self.writeTag(.bytes, field)
+        Varint.append(UInt64(8 * values.count), to: &self)
+        for value in values {
+            Swift.withUnsafeBytes(of: value.littleEndian) { self.append(contentsOf: $0) }
+        }
+    }
+
     /// A message within a message. Its length is put in front once it is known, which moves it:
     /// cheaper than measuring it first, since these messages are small.
     mutating func writeMessage(_ field: UInt8, _ body: (inout [UInt8]) -> Void) {

@@ -17,6 +17,8 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case exchanges = 42
     case createExchange = 43
     case server = 44
+    case listOutbox = 60
+    case changeOutbox = 61
 
     /// The name in dormouse.proto and in what people are shown.
     package var name: String {
@@ -37,6 +39,8 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .exchanges: "Exchanges"
         case .createExchange: "CreateExchange"
         case .server: "Server"
+        case .listOutbox: "ListOutbox"
+        case .changeOutbox: "ChangeOutbox"
         }
     }
 }

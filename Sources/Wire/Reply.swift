@@ -18,6 +18,8 @@ package enum Reply: Hashable, Sendable {
     case exchanges(ExchangesReply)
     case createExchange(ExchangeInfo)
     case server(ServerReply)
+    case listOutbox(ListOutboxReply)
+    case changeOutbox(ChangeOutboxReply)
 }
 
 extension Reply {
@@ -44,6 +46,8 @@ extension Reply {
         case .exchanges(let message): message.encode(into: &bytes)
         case .createExchange(let message): message.encode(into: &bytes)
         case .server(let message): message.encode(into: &bytes)
+        case .listOutbox(let message): message.encode(into: &bytes)
+        case .changeOutbox(let message): message.encode(into: &bytes)
         }
     }
 
@@ -89,6 +93,11 @@ extension Reply {
             return .createExchange(try ExchangeInfo.decode(payload, factor: factor, arena: arena))
         case .server:
             return .server(try ServerReply.decode(payload, factor: factor, arena: arena))
+        case .listOutbox:
+            return .listOutbox(try ListOutboxReply.decode(payload, factor: factor, arena: arena))
+        case .changeOutbox:
+            return .changeOutbox(
+                try ChangeOutboxReply.decode(payload, factor: factor, arena: arena))
         }
     }
 }

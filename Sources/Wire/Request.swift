@@ -18,6 +18,8 @@ package enum Request: Hashable, Sendable {
     case exchanges(ExchangesRequest)
     case createExchange(ExchangeRequest)
     case server(ServerRequest)
+    case listOutbox(ListOutboxRequest)
+    case changeOutbox(ChangeOutboxRequest)
 }
 
 extension Request {
@@ -39,6 +41,8 @@ extension Request {
         case .exchanges: .exchanges
         case .createExchange: .createExchange
         case .server: .server
+        case .listOutbox: .listOutbox
+        case .changeOutbox: .changeOutbox
         }
     }
 
@@ -90,6 +94,11 @@ extension Request {
                 try ExchangeRequest.decode(payload, factor: factor, arena: arena))
         case .server:
             return .server(try ServerRequest.decode(payload, factor: factor, arena: arena))
+        case .listOutbox:
+            return .listOutbox(try ListOutboxRequest.decode(payload, factor: factor, arena: arena))
+        case .changeOutbox:
+            return .changeOutbox(
+                try ChangeOutboxRequest.decode(payload, factor: factor, arena: arena))
         }
     }
 
@@ -112,6 +121,8 @@ extension Request {
         case .exchanges(let message): message.encode(into: &bytes)
         case .createExchange(let message): message.encode(into: &bytes)
         case .server(let message): message.encode(into: &bytes)
+        case .listOutbox(let message): message.encode(into: &bytes)
+        case .changeOutbox(let message): message.encode(into: &bytes)
         }
     }
 }

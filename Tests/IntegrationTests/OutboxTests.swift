@@ -58,6 +58,42 @@ extension Integration {
             }
         }
 
+        @Test func rowsThatWereSetAsideAreListedRetriedAndDropped() throws {
+            try withServer { server, database in
+                let client = try TestClient(server.address())
+                try database.query(
+                    """
+                    SELECT dormouse.publish('later', 'a.b', 'first');
+                    SELECT dormouse.publish('main', 'not a key', 'second')
+                    """)
+                try eventually("two rows are set aside") {
+                    try database.number("SELECT count(*) FROM dormouse.outbox_aside") == 2
+                }
+                let uri = try server.uri()
+                func run(_ words: String...) throws -> Command.Outcome {
+                    try Command.run(
+                        ["\(Server.binaries)/dormouse", "--server", uri, "outbox"] + words)
+                }
+                #expect(
+                    try run("list").output == """
+                        ROW  EXCHANGE  KEY        SIZE  REASON
+                          1  later     a.b         5 B  there is no exchange 'later'; create it and retry
+                          2  main      not a key   6 B  the event key has a byte 32; expected words of A-Z a-z 0-9 _ - joined by dots, at most 255 bytes
+
+                        """)
+                try client.createExchange("later")
+                client.exchange = "later"
+                let stream = try client.subscribe("name")
+                #expect(try run("retry", "1").output == "put back: 1 row\n")
+                #expect(try client.payloads(1, on: stream) == ["first"])
+                #expect(try run("retry").end == .exit(64))
+                #expect(try run("retry", "1", "--all").end == .exit(64))
+                #expect(try run("drop", "2").end == .exit(64), "nobody has said yes")
+                #expect(try run("drop", "--all", "--yes", "--json").output == "{\"count\":1}\n")
+                #expect(try database.number("SELECT count(*) FROM dormouse.outbox_aside") == 0)
+            }
+        }
+
         /// 64 writers, whose transactions take their time and often roll back, another session that has published and
         /// does nothing more, a server that is killed again and again, and a Postgres that crashes: every committed
         /// event is in the log once, in the order of its writer.

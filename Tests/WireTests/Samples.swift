@@ -88,6 +88,8 @@ enum Samples {
                 .exchanges(ExchangesRequest()),
                 .createExchange(ExchangeRequest(name: bytes("orders"))),
                 .server(ServerRequest()),
+                .listOutbox(ListOutboxRequest(after: 17, pageSize: 200)),
+                .changeOutbox(ChangeOutboxRequest(ids: [1, 1 << 40], isAll: true, isDrop: true)),
             ]
         }
     }
@@ -142,6 +144,16 @@ enum Samples {
                     startedAt: 1_767_225_600_000_000, connections: 900, published: 1 << 40,
                     delivered: 1 << 41, storeAvailable: true, storeReason: bytes("slow")))
         ),
+        (
+            .listOutbox,
+            .listOutbox(
+                ListOutboxReply(rows: [
+                    AsideRowMessage(
+                        id: 17, exchange: bytes("orders"), key: bytes("no key"), bytes: 300,
+                        reason: bytes("the key has a blank"), insertedAt: 1_767_225_600_000_000)
+                ]))
+        ),
+        (.changeOutbox, .changeOutbox(ChangeOutboxReply(count: 500))),
     ]
 
     static let subscription = Subscription(
@@ -162,7 +174,8 @@ enum Samples {
         .seek(SeekRequest()), .pause(PauseRequest()), .forget(ForgetRequest()),
         .list(ListRequest()), .listReceivers(ListReceiversRequest()),
         .exchanges(ExchangesRequest()), .createExchange(ExchangeRequest()),
-        .server(ServerRequest()),
+        .server(ServerRequest()), .listOutbox(ListOutboxRequest()),
+        .changeOutbox(ChangeOutboxRequest()),
     ]
 
     static let defaultReplies: [(Wire.Method, Reply)] = [
@@ -174,7 +187,8 @@ enum Samples {
         (.listReceivers, .listReceivers(ListReceiversReply())),
         (.exchanges, .exchanges(ExchangesReply())),
         (.createExchange, .createExchange(ExchangeInfo())),
-        (.server, .server(ServerReply())),
+        (.server, .server(ServerReply())), (.listOutbox, .listOutbox(ListOutboxReply())),
+        (.changeOutbox, .changeOutbox(ChangeOutboxReply())),
     ]
 
     /// One frame of every type.

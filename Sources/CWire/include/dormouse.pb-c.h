@@ -50,6 +50,11 @@ typedef struct Dormouse__V1__ExchangeInfo Dormouse__V1__ExchangeInfo;
 typedef struct Dormouse__V1__ExchangeRequest Dormouse__V1__ExchangeRequest;
 typedef struct Dormouse__V1__ExchangesRequest Dormouse__V1__ExchangesRequest;
 typedef struct Dormouse__V1__ExchangesReply Dormouse__V1__ExchangesReply;
+typedef struct Dormouse__V1__AsideRow Dormouse__V1__AsideRow;
+typedef struct Dormouse__V1__ListOutboxRequest Dormouse__V1__ListOutboxRequest;
+typedef struct Dormouse__V1__ListOutboxReply Dormouse__V1__ListOutboxReply;
+typedef struct Dormouse__V1__ChangeOutboxRequest Dormouse__V1__ChangeOutboxRequest;
+typedef struct Dormouse__V1__ChangeOutboxReply Dormouse__V1__ChangeOutboxReply;
 typedef struct Dormouse__V1__ServerRequest Dormouse__V1__ServerRequest;
 typedef struct Dormouse__V1__ServerReply Dormouse__V1__ServerReply;
 typedef struct Dormouse__V1__Failure Dormouse__V1__Failure;
@@ -684,6 +689,73 @@ struct  Dormouse__V1__ExchangesReply
 #define DORMOUSE__V1__EXCHANGES_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__exchanges_reply__descriptor) \
     , 0,NULL }
+
+
+/*
+ * Rows of the outbox that cannot be events and were set aside, in the order of their ids: those after `after`. An empty page is
+ * the last one.
+ */
+struct  Dormouse__V1__AsideRow
+{
+  ProtobufCMessage base;
+  uint64_t id;
+  ProtobufCBinaryData exchange;
+  ProtobufCBinaryData key;
+  uint64_t bytes;
+  ProtobufCBinaryData reason;
+  uint64_t inserted_at;
+};
+#define DORMOUSE__V1__ASIDE_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__aside_row__descriptor) \
+    , 0, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0 }
+
+
+struct  Dormouse__V1__ListOutboxRequest
+{
+  ProtobufCMessage base;
+  uint64_t after;
+  uint32_t page_size;
+};
+#define DORMOUSE__V1__LIST_OUTBOX_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_outbox_request__descriptor) \
+    , 0, 0 }
+
+
+struct  Dormouse__V1__ListOutboxReply
+{
+  ProtobufCMessage base;
+  size_t n_rows;
+  Dormouse__V1__AsideRow **rows;
+};
+#define DORMOUSE__V1__LIST_OUTBOX_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_outbox_reply__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * Puts rows back into the outbox, or deletes them: these, or all.
+ */
+struct  Dormouse__V1__ChangeOutboxRequest
+{
+  ProtobufCMessage base;
+  size_t n_ids;
+  uint64_t *ids;
+  protobuf_c_boolean all;
+  protobuf_c_boolean drop;
+};
+#define DORMOUSE__V1__CHANGE_OUTBOX_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__change_outbox_request__descriptor) \
+    , 0,NULL, 0, 0 }
+
+
+struct  Dormouse__V1__ChangeOutboxReply
+{
+  ProtobufCMessage base;
+  uint64_t count;
+};
+#define DORMOUSE__V1__CHANGE_OUTBOX_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__change_outbox_reply__descriptor) \
+    , 0 }
 
 
 struct  Dormouse__V1__ServerRequest
@@ -1391,6 +1463,101 @@ Dormouse__V1__ExchangesReply *
 void   dormouse__v1__exchanges_reply__free_unpacked
                      (Dormouse__V1__ExchangesReply *message,
                       ProtobufCAllocator *allocator);
+/* Dormouse__V1__AsideRow methods */
+void   dormouse__v1__aside_row__init
+                     (Dormouse__V1__AsideRow         *message);
+size_t dormouse__v1__aside_row__get_packed_size
+                     (const Dormouse__V1__AsideRow   *message);
+size_t dormouse__v1__aside_row__pack
+                     (const Dormouse__V1__AsideRow   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__aside_row__pack_to_buffer
+                     (const Dormouse__V1__AsideRow   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__AsideRow *
+       dormouse__v1__aside_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__aside_row__free_unpacked
+                     (Dormouse__V1__AsideRow *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ListOutboxRequest methods */
+void   dormouse__v1__list_outbox_request__init
+                     (Dormouse__V1__ListOutboxRequest         *message);
+size_t dormouse__v1__list_outbox_request__get_packed_size
+                     (const Dormouse__V1__ListOutboxRequest   *message);
+size_t dormouse__v1__list_outbox_request__pack
+                     (const Dormouse__V1__ListOutboxRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__list_outbox_request__pack_to_buffer
+                     (const Dormouse__V1__ListOutboxRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ListOutboxRequest *
+       dormouse__v1__list_outbox_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__list_outbox_request__free_unpacked
+                     (Dormouse__V1__ListOutboxRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ListOutboxReply methods */
+void   dormouse__v1__list_outbox_reply__init
+                     (Dormouse__V1__ListOutboxReply         *message);
+size_t dormouse__v1__list_outbox_reply__get_packed_size
+                     (const Dormouse__V1__ListOutboxReply   *message);
+size_t dormouse__v1__list_outbox_reply__pack
+                     (const Dormouse__V1__ListOutboxReply   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__list_outbox_reply__pack_to_buffer
+                     (const Dormouse__V1__ListOutboxReply   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ListOutboxReply *
+       dormouse__v1__list_outbox_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__list_outbox_reply__free_unpacked
+                     (Dormouse__V1__ListOutboxReply *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ChangeOutboxRequest methods */
+void   dormouse__v1__change_outbox_request__init
+                     (Dormouse__V1__ChangeOutboxRequest         *message);
+size_t dormouse__v1__change_outbox_request__get_packed_size
+                     (const Dormouse__V1__ChangeOutboxRequest   *message);
+size_t dormouse__v1__change_outbox_request__pack
+                     (const Dormouse__V1__ChangeOutboxRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__change_outbox_request__pack_to_buffer
+                     (const Dormouse__V1__ChangeOutboxRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ChangeOutboxRequest *
+       dormouse__v1__change_outbox_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__change_outbox_request__free_unpacked
+                     (Dormouse__V1__ChangeOutboxRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ChangeOutboxReply methods */
+void   dormouse__v1__change_outbox_reply__init
+                     (Dormouse__V1__ChangeOutboxReply         *message);
+size_t dormouse__v1__change_outbox_reply__get_packed_size
+                     (const Dormouse__V1__ChangeOutboxReply   *message);
+size_t dormouse__v1__change_outbox_reply__pack
+                     (const Dormouse__V1__ChangeOutboxReply   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__change_outbox_reply__pack_to_buffer
+                     (const Dormouse__V1__ChangeOutboxReply   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ChangeOutboxReply *
+       dormouse__v1__change_outbox_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__change_outbox_reply__free_unpacked
+                     (Dormouse__V1__ChangeOutboxReply *message,
+                      ProtobufCAllocator *allocator);
 /* Dormouse__V1__ServerRequest methods */
 void   dormouse__v1__server_request__init
                      (Dormouse__V1__ServerRequest         *message);
@@ -1555,6 +1722,21 @@ typedef void (*Dormouse__V1__ExchangesRequest_Closure)
 typedef void (*Dormouse__V1__ExchangesReply_Closure)
                  (const Dormouse__V1__ExchangesReply *message,
                   void *closure_data);
+typedef void (*Dormouse__V1__AsideRow_Closure)
+                 (const Dormouse__V1__AsideRow *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ListOutboxRequest_Closure)
+                 (const Dormouse__V1__ListOutboxRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ListOutboxReply_Closure)
+                 (const Dormouse__V1__ListOutboxReply *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ChangeOutboxRequest_Closure)
+                 (const Dormouse__V1__ChangeOutboxRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ChangeOutboxReply_Closure)
+                 (const Dormouse__V1__ChangeOutboxReply *message,
+                  void *closure_data);
 typedef void (*Dormouse__V1__ServerRequest_Closure)
                  (const Dormouse__V1__ServerRequest *message,
                   void *closure_data);
@@ -1635,6 +1817,14 @@ struct Dormouse__V1__Dormouse_Service
                  const Dormouse__V1__ServerRequest *input,
                  Dormouse__V1__ServerReply_Closure closure,
                  void *closure_data);
+  void (*list_outbox)(Dormouse__V1__Dormouse_Service *service,
+                      const Dormouse__V1__ListOutboxRequest *input,
+                      Dormouse__V1__ListOutboxReply_Closure closure,
+                      void *closure_data);
+  void (*change_outbox)(Dormouse__V1__Dormouse_Service *service,
+                        const Dormouse__V1__ChangeOutboxRequest *input,
+                        Dormouse__V1__ChangeOutboxReply_Closure closure,
+                        void *closure_data);
 };
 typedef void (*Dormouse__V1__Dormouse_ServiceDestroy)(Dormouse__V1__Dormouse_Service *);
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
@@ -1658,7 +1848,9 @@ void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
       function_prefix__ ## list_receivers,\
       function_prefix__ ## exchanges,\
       function_prefix__ ## create_exchange,\
-      function_prefix__ ## server  }
+      function_prefix__ ## server,\
+      function_prefix__ ## list_outbox,\
+      function_prefix__ ## change_outbox  }
 void dormouse__v1__dormouse__hello(ProtobufCService *service,
                                    const Dormouse__V1__HelloRequest *input,
                                    Dormouse__V1__Welcome_Closure closure,
@@ -1723,6 +1915,14 @@ void dormouse__v1__dormouse__server(ProtobufCService *service,
                                     const Dormouse__V1__ServerRequest *input,
                                     Dormouse__V1__ServerReply_Closure closure,
                                     void *closure_data);
+void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
+                                         const Dormouse__V1__ListOutboxRequest *input,
+                                         Dormouse__V1__ListOutboxReply_Closure closure,
+                                         void *closure_data);
+void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
+                                           const Dormouse__V1__ChangeOutboxRequest *input,
+                                           Dormouse__V1__ChangeOutboxReply_Closure closure,
+                                           void *closure_data);
 
 /* --- descriptors --- */
 
@@ -1766,6 +1966,11 @@ extern const ProtobufCMessageDescriptor dormouse__v1__exchange_info__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__exchange_request__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__exchanges_request__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__exchanges_reply__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__aside_row__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__list_outbox_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__list_outbox_reply__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__change_outbox_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__change_outbox_reply__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__server_request__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__server_reply__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__failure__descriptor;
