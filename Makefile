@@ -41,6 +41,8 @@ run: build ## install what is missing, build, start the server; ARGS="--listen 1
 build: dependencies toolchain build-c ## build dormoused and dormouse (release) into .build/release, the C library into .build/c
 	@$(SWIFT) build $(RELEASE) --product dormoused
 	@$(SWIFT) build $(RELEASE) --product dormouse
+	@$(SWIFT) build $(RELEASE) --product dormouse-kafka
+	@$(SWIFT) build $(RELEASE) --product dormouse-rabbitmq
 
 .PHONY: install
 install: install-c ## copy what `make build` built, and the C library, to $(DESTDIR)$(PREFIX)
@@ -48,9 +50,9 @@ install: install-c ## copy what `make build` built, and the C library, to $(DEST
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man1' \
 	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' \
 	    '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
-	install -m 755 $(BIN)/dormoused $(BIN)/dormouse '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 $(BIN)/dormoused $(BIN)/dormouse $(BIN)/dormouse-kafka $(BIN)/dormouse-rabbitmq '$(DESTDIR)$(PREFIX)/bin'
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
-	install -m 644 docs/man/dormouse.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 644 docs/man/dormouse.1 docs/man/dormouse-kafka.1 docs/man/dormouse-rabbitmq.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
 	$(BIN)/dormouse completion bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/dormouse'
 	$(BIN)/dormouse completion zsh >'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dormouse'
 	$(BIN)/dormouse completion fish >'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dormouse.fish'
@@ -80,6 +82,7 @@ test-simulation: dependencies-test toolchain ## the whole engine on a memory sto
 
 .PHONY: test-integration
 test-integration: dependencies-test build ## real programs, real sockets, real Postgres
+	@$(SWIFT) build $(RELEASE) --product KafkaMock
 	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) integration $(TEST) --no-parallel --filter '^IntegrationTests\.'
 
 .PHONY: test-instructions

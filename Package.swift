@@ -18,6 +18,7 @@ let package = Package(
     products: [
         .executable(name: "dormoused", targets: ["Daemon"]),
         .executable(name: "dormouse", targets: ["CommandLine"]),
+        .executable(name: "dormouse-rabbitmq", targets: ["RabbitMQConnector"]),
         .executable(name: "dormouse-kafka", targets: ["KafkaConnector"]),
         .executable(name: "dormouse-bench", targets: ["Bench"]),
         .executable(name: "dormouse-instructions", targets: ["Instructions"]),
@@ -79,6 +80,14 @@ let package = Package(
             name: "Instructions", dependencies: ["Core", "Wire"],
             path: "Benchmarks/Instructions", swiftSettings: strict),
 
+        .systemLibrary(
+            name: "CLibRabbitMQ", pkgConfig: "librabbitmq",
+            providers: [.apt(["librabbitmq-dev"]), .brew(["rabbitmq-c"])]),
+        .target(name: "CRabbitMQ", dependencies: ["CLibRabbitMQ"]),
+        .executableTarget(
+            name: "RabbitMQConnector",
+            dependencies: ["Core", "Diagnostics", "DormouseClient", "Connector", "CRabbitMQ"],
+            swiftSettings: strict),
         // Kafka brokers for the integration tests.
         .executableTarget(
             name: "KafkaMock", dependencies: ["CLibRDKafka"], path: "Tests/KafkaMock"),

@@ -4,7 +4,7 @@
 #
 # usage: scripts/install-dependencies.sh [test]
 #
-# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual.
+# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
 
@@ -26,12 +26,12 @@ esac
 
 if [ "$(uname -s)" = Darwin ]; then
     missing=()
-    for module in libuv libprotobuf-c libpq liblz4; do
+    for module in libuv libprotobuf-c libpq liblz4 rdkafka librabbitmq; do
         pkg-config --exists "$module" 2>/dev/null || missing+=("$module")
     done
     if [ ${#missing[@]} -gt 0 ]; then
         say "pkg-config does not find: ${missing[*]}. On macOS, run this and then try again:"
-        echo "  brew install pkg-config libuv protobuf-c protobuf libpq openssl@3 lz4 postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
+        echo "  brew install pkg-config libuv protobuf-c protobuf libpq openssl@3 lz4 librdkafka rabbitmq-c postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
         exit 69
     fi
     exit 0
@@ -60,11 +60,11 @@ has_postgres_program() {
 
 missing=()
 for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libpq-dev libssl-dev \
-    liblz4-dev build-essential; do
+    liblz4-dev librdkafka-dev librabbitmq-dev build-essential; do
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then
-    for package in mandoc openssl valgrind; do
+    for package in amqp-tools mandoc openssl rabbitmq-server valgrind; do
         is_installed "$package" || missing+=("$package")
     done
 fi
@@ -117,9 +117,28 @@ allow_cluster() {
     "${as_root[@]}" rmdir --ignore-fail-on-non-empty "$policy_directory"
     policy_file=
 }
-trap allow_cluster EXIT
+
+# RabbitMQ would be started as a service with its installation. The tests start nodes of their own, so for this
+# time nothing is started; the machine's own policy stays where there is one.
+services_policy=/usr/sbin/policy-rc.d
+made_services_policy=no
+forbid_services() {
+    [ ! -e "$services_policy" ] || return 0
+    made_services_policy=yes
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$services_policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$services_policy"
+}
+allow_services() {
+    [ "$made_services_policy" = yes ] || return 0
+    "${as_root[@]}" rm -f "$services_policy"
+    made_services_policy=no
+    # Nor at the next start of the machine.
+    [ ! -d /run/systemd/system ] || "${as_root[@]}" systemctl disable --quiet rabbitmq-server 2>/dev/null || true
+}
+trap 'allow_cluster; allow_services' EXIT
 
 [ "$needs_server" = yes ] && forbid_cluster
+case " ${missing[*]} " in *" rabbitmq-server "*) forbid_services ;; esac
 
 apt update || say "could not refresh all package lists; trying with those that are here"
 if ! apt install --yes --no-install-recommends "${missing[@]}"; then

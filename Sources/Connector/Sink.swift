@@ -78,34 +78,37 @@ package final class Sink {
         return outcome
     }
 
-    /// Publishes without a sequence: at least once.
-    package func publish(_ events: [Core.Event]) throws(Stopped) {
-        let all = events.map {
-            DormouseClient.Event(
-                key: String(decoding: $0.key, as: UTF8.self), payload: $0.payload, id: $0.id,
-                contentType: String(decoding: $0.contentType, as: UTF8.self),
-                headers: $0.headers.map {
-                    .init(name: String(decoding: $0.name, as: UTF8.self), value: $0.value)
-                })
-        }
-        var batch = PublishBatch()
-        for event in all {
-            batch.append(
-                key: Array(event.key.utf8), payload: event.payload, id: event.id,
-                contentType: Array(event.contentType.utf8),
-                headers: event.headers.map { (Array($0.name.utf8), $0.value) })
-        }
-        try self.trying("cannot publish") { (client) throws(DormouseError) in
-            final class Box { var result: Result<Published, DormouseError>? }
-            let box = Box()
-            guard try client.publish(batch, whenAnswered: { box.result = $0 }) else {
-                throw DormouseError(.windowFull, "the window is full")
+    /// Ids of the newest events with this header, oldest first: at most `limit`, of those among the newest
+    /// 100,000 positions of the exchange.
+    package func recentIDs(header: String, equals value: String, idHeader: String, limit: Int)
+        throws(Stopped) -> [[UInt8]]
+    {
+        try self.trying("cannot read the log") { (client) throws(DormouseError) -> [[UInt8]] in
+            let filter = Filter(headers: [.equals(header, Array(value.utf8))])
+            var ids: [[UInt8]] = []
+            // The first page of everything tells where the log ends.
+            let head = try client.fetch(.everything, after: 0, events: 1) { _ in false }.head
+            var after = head > Self.recentPositions ? head - Self.recentPositions : 0
+            while after < head {
+                let page = try client.fetch(filter, after: after) { event in
+                    let name = Array(idHeader.utf8)
+                    let long = (0..<event.headerCount).first {
+                        Array(event.header($0).name) == name
+                    }
+                    let id = long.map { Array(event.header($0).value) } ?? Array(event.id)
+                    if !id.isEmpty { ids.append(id) }
+                    return true
+                }
+                if page.upto <= after { break }
+                after = page.upto
+                if ids.count > 2 * limit { ids.removeFirst(ids.count - limit) }
             }
-            while box.result == nil { try client.wait(milliseconds: 1_000) }
-            _ = try box.result?.get()
+            return ids.suffix(limit)
         }
-        self.storedEvents += UInt64(events.count)
     }
+
+    /// A page of a filtered log takes the server a moment; so many positions take it some tens of milliseconds.
+    private static let recentPositions: UInt64 = 100_000
 
     /// Answers the server's heartbeats while there is nothing to publish.
     package func tend() {

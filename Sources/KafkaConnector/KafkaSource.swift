@@ -4,7 +4,7 @@ import Core
 import Diagnostics
 
 // Topics into an exchange. One thread: it polls Kafka, gathers what comes by partition, and publishes whenever
-// nothing more is there at once, or enough is. What to do with a message, and where to read on, `PartitionMachine`
+// nothing more is there at once, or enough is. What to do with a message, and where to read on, `OffsetMachine`
 // decides.
 
 final class KafkaSource {
@@ -19,7 +19,7 @@ final class KafkaSource {
     private let logger: Logger
     /// Stands for the Kafka cluster in the names of producers.
     private let name: String
-    private var partitions: [TopicPartition: PartitionMachine] = [:]
+    private var partitions: [TopicPartition: OffsetMachine] = [:]
     private var eventBytesMax = 0
     private var parked = 0
     private var lastTold: [String: ContinuousClock.Instant] = [:]
@@ -85,7 +85,7 @@ final class KafkaSource {
         }
         guard
             self.partitions[place]?.received(offset: offset, fitted.event, bytes: fitted.bytes)
-                == true, let machine = self.partitions[place]
+                == .gathered, let machine = self.partitions[place]
         else { return }
         if machine.gatheredCount >= Self.eventsMax || machine.gatheredBytes >= Self.bytesMax {
             try self.publish(place)
@@ -134,7 +134,7 @@ final class KafkaSource {
         }
         var offsets: [TopicPartition: Int64] = [:]
         for place in rebalance.partitions {
-            self.partitions[place] = PartitionMachine()
+            self.partitions[place] = OffsetMachine()
             let offset = try self.ask(place)
             // A partition that nothing is known of is read from its beginning, whatever that is.
             offsets[place] =

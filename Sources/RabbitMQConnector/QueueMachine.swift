@@ -1,0 +1,79 @@
+import Core
+
+// Deliveries of a queue on their way into an exchange.
+//
+// 1. What comes is gathered in order, published, and acknowledged to the broker when it is committed: so a message that the
+//    broker forgets is in the log.
+// 2. After a lost connection the broker sends again what was not acknowledged, and marks it. A marked message whose id is
+//    among the newest ids that went into the log is there already: it is acknowledged, and not published.
+// 3. An id counts only on messages that are marked: publishers may use one for several messages.
+// 4. Tags are of one connection; with a new one, what was gathered is forgotten, since it comes again.
+//
+// Invariant: acknowledged ≤ settled ≤ newest.
+
+struct QueueMachine {
+    /// Ids that are remembered. More than a broker has under way with us, many times over.
+    static let idsMax = 10_000
+
+    private(set) var events: [Event] = []
+    private(set) var gatheredBytes = 0
+    private(set) var duplicates = 0
+    private var ids: [[UInt8]] = []
+    /// Tags: of the newest message, of the newest that is in the log with all before it, of the newest that the
+    /// broker was told of.
+    private var newest: UInt64 = 0
+    private var settled: UInt64 = 0
+    private var acknowledged: UInt64 = 0
+    private var known: Set<[UInt8]> = []
+    private var order: [[UInt8]] = []
+    private var oldest = 0
+
+    /// An event with this id is in the log.
+    mutating func remember(_ id: [UInt8]) {
+        guard !id.isEmpty, self.known.insert(id).inserted else { return }
+        if self.order.count < Self.idsMax { return self.order.append(id) }
+        self.known.remove(self.order[self.oldest])
+        self.order[self.oldest] = id
+        self.oldest = (self.oldest + 1) % Self.idsMax
+    }
+
+    mutating func connected() {
+        self.dropGathered()
+        (self.newest, self.settled, self.acknowledged) = (0, 0, 0)
+    }
+
+    /// A message came, with the event that it is.
+    mutating func received(
+        tag: UInt64, id: [UInt8], isRedelivered: Bool, _ event: Event, bytes: Int
+    ) {
+        self.newest = tag
+        if isRedelivered, !id.isEmpty, self.known.contains(id) {
+            self.duplicates += 1
+            if self.events.isEmpty { self.settled = tag }
+            return
+        }
+        self.events.append(event)
+        self.ids.append(id)
+        self.gatheredBytes += bytes
+    }
+
+    /// What was gathered is committed, so everything that came is in the log.
+    mutating func published() {
+        for id in self.ids { self.remember(id) }
+        self.dropGathered()
+        self.settled = self.newest
+    }
+
+    /// The tag up to which the broker may forget; nil: it knows.
+    mutating func takeAcknowledgement() -> UInt64? {
+        guard self.settled > self.acknowledged else { return nil }
+        self.acknowledged = self.settled
+        return self.settled
+    }
+
+    private mutating func dropGathered() {
+        self.events = []
+        self.ids = []
+        self.gatheredBytes = 0
+    }
+}
