@@ -74,7 +74,7 @@ test: test-unit test-simulation test-integration test-c test-examples test-valgr
 
 .PHONY: test-unit
 test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine
-	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|CommandLineTests)\.'
+	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|ConnectorTests|CommandLineTests)\.'
 
 .PHONY: test-simulation
 test-simulation: dependencies-test toolchain ## the whole engine on a memory store, random faults from seeds (DORMOUSE_SEEDS)

@@ -117,6 +117,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "ConnectorTests", dependencies: ["Core", "Connector"], swiftSettings: strict),
+        .testTarget(
             name: "CommandLineTests",
             dependencies: ["Core", "Wire", "PlainClient", "DormouseClient", "CommandLine"],
             swiftSettings: strict),

@@ -137,9 +137,12 @@ extension Integration {
             }
         }
 
+        /// A classic queue: a quorum queue of this RabbitMQ (3.10) with one member does not always find its leader again after
+        /// a `kill -9` of its node.
         @Test func nothingIsLostWhenTheBrokerIsKilledAndMemoryRunsOut() throws {
             try self.with { it in
-                let source = try it.source("--queue", "orders", "--exchange", "shop")
+                let source = try it.source(
+                    "--queue", "orders", "--exchange", "shop", "--queue-type", "classic")
                 defer { source.destroy() }
                 try source.waitForLog("consuming", seconds: 60)
                 let forward = try it.forward()

@@ -1,4 +1,4 @@
-import Core
+package import Core
 
 // Deliveries of a queue on their way into an exchange.
 //
@@ -11,13 +11,13 @@ import Core
 //
 // Invariant: acknowledged ≤ settled ≤ newest.
 
-struct QueueMachine {
+package struct QueueMachine {
     /// Ids that are remembered. More than a broker has under way with us, many times over.
-    static let idsMax = 10_000
+    package static let idsMax = 10_000
 
-    private(set) var events: [Event] = []
-    private(set) var gatheredBytes = 0
-    private(set) var duplicates = 0
+    package private(set) var events: [Event] = []
+    package private(set) var gatheredBytes = 0
+    package private(set) var duplicates = 0
     private var ids: [[UInt8]] = []
     /// Tags: of the newest message, of the newest that is in the log with all before it, of the newest that the
     /// broker was told of.
@@ -28,8 +28,10 @@ struct QueueMachine {
     private var order: [[UInt8]] = []
     private var oldest = 0
 
+    package init() {}
+
     /// An event with this id is in the log.
-    mutating func remember(_ id: [UInt8]) {
+    package mutating func remember(_ id: [UInt8]) {
         guard !id.isEmpty, self.known.insert(id).inserted else { return }
         if self.order.count < Self.idsMax { return self.order.append(id) }
         self.known.remove(self.order[self.oldest])
@@ -37,13 +39,13 @@ struct QueueMachine {
         self.oldest = (self.oldest + 1) % Self.idsMax
     }
 
-    mutating func connected() {
+    package mutating func connected() {
         self.dropGathered()
         (self.newest, self.settled, self.acknowledged) = (0, 0, 0)
     }
 
     /// A message came, with the event that it is.
-    mutating func received(
+    package mutating func received(
         tag: UInt64, id: [UInt8], isRedelivered: Bool, _ event: Event, bytes: Int
     ) {
         self.newest = tag
@@ -58,14 +60,14 @@ struct QueueMachine {
     }
 
     /// What was gathered is committed, so everything that came is in the log.
-    mutating func published() {
+    package mutating func published() {
         for id in self.ids { self.remember(id) }
         self.dropGathered()
         self.settled = self.newest
     }
 
     /// The tag up to which the broker may forget; nil: it knows.
-    mutating func takeAcknowledgement() -> UInt64? {
+    package mutating func takeAcknowledgement() -> UInt64? {
         guard self.settled > self.acknowledged else { return nil }
         self.acknowledged = self.settled
         return self.settled
