@@ -44,6 +44,7 @@ done <"$work/header"
 # Declarations of the SYNOPSIS must agree with the headers'.
 {
     echo '#include <dormouse_service.h>'
+    echo '#include <dormouse_outbox.h>'
     awk '/^\.Ft / { sub(/^\.Ft /, ""); gsub(/"/, ""); type = $0 }
          /^\.Fo / { printf "%s %s(", type, $2; comma = "" }
          /^\.Fa / && type != "" { sub(/^\.Fa /, ""); gsub(/"/, ""); printf "%s%s", comma, $0; comma = ", " }

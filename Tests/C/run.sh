@@ -12,7 +12,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktra
 
 headers=Sources/CDormouse/include/dormouse*.h
 echo "headers"
-printf '#include "dormouse.h"\n#include "dormouse_service.h"\n' >"$DORMOUSE_TEST_DIR/alone.c"
+printf '#include "dormouse.h"\n#include "dormouse_outbox.h"\n#include "dormouse_service.h"\n' >"$DORMOUSE_TEST_DIR/alone.c"
 for standard in c99 c11; do
     "${CC:-cc}" -std=$standard -Wall -Wextra -Werror -pedantic -ISources/CDormouse/include \
         -fsyntax-only "$DORMOUSE_TEST_DIR/alone.c"
