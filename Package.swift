@@ -54,7 +54,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "Daemon",
-            dependencies: ["Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store"],
+            dependencies: [
+                "Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store", "COpenSSL",
+            ],
             swiftSettings: strict),
         .target(
             name: "DormouseClient", dependencies: ["Channels", "CDormouse"],

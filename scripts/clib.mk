@@ -57,7 +57,7 @@ install-c: ## copy the C library that `make build-c` built, headers, dormouse.pc
 	ln -sf libdormouse.so.$(C_VERSION) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so.$(C_ABI)'
 	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so'
 	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(PREFIX)/lib'
-	install -m 644 Sources/CDormouse/include/dormouse.h Sources/CDormouse/include/dormouse_outbox.h Sources/CDormouse/include/dormouse_service.h \
+	install -m 644 $(wildcard Sources/CDormouse/include/*.h) \
 	    '$(DESTDIR)$(PREFIX)/include'
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
 	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' \

@@ -100,20 +100,6 @@ bool dm_is_answered(dormouse *client, void *context);
 /* OK when fewer events wait for their answer than now. */
 dormouse_status dm_wait_for_answer(dormouse *client, int64_t deadline);
 
-/* ---- list.c ---- */
-/* A reply in the arena that was the handle's while it came. */
-struct lent_reply {
-    const ProtobufCMessage *message;
-    dormouse_arena *arena;
-};
-/*
- * Calls a method for a listing. Its reply lies in the handle's arena, which a call made by the callback would overwrite: the
- * handle goes on with another one, and the caller frees that of the reply.
- */
-dormouse_status dm_call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
-                             const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
-                             struct lent_reply *reply);
-
 /* ---- call.c ---- */
 /* NULL, with the client's failure set, without memory or with too many. */
 /* Takes what is in `request` when it succeeds. */
@@ -145,6 +131,24 @@ dormouse_status dm_call_typed(dormouse *client, enum dm_method method,
 const char *dm_exchange(const dormouse *client, const char *exchange);
 /* BAD_ARGUMENT as the handle's failure. */
 dormouse_status dm_bad(dormouse *client, const char *text);
+
+/* ---- list.c ---- */
+/* A server that gives pages without end is not believed. */
+#define DM_PAGE_TOKEN_BYTES_MAX 1024
+/* A reply in the arena that was the handle's while it came. */
+struct dm_lent_reply {
+    const ProtobufCMessage *message;
+    dormouse_arena *arena;
+};
+/*
+ * Calls a method for a listing. Its reply lies in the handle's arena, which a call made by the callback would overwrite: the
+ * handle goes on with another one, and the caller frees that of the reply.
+ */
+dormouse_status dm_call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
+                             const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
+                             struct dm_lent_reply *reply);
+/* BAD_ARGUMENT without a handle or a callback. */
+dormouse_status dm_check_listing(dormouse *client, bool has_callback);
 
 static inline bool dm_is_open(const dormouse *client)
 {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -163,15 +164,48 @@ static bool resolve(dormouse *client, int64_t now)
     return false;
 }
 
+/*
+ * The token, from its file when there is one: a new token there is used by the next connection. false, with the failure set,
+ * when the file has none.
+ */
+static bool find_token(const dormouse *client, char *room, size_t size, const char **token,
+                       struct dm_failure *failure)
+{
+    const char *path = dm_text_or_empty(client->options.token_file);
+    *token = client->options.token;
+    if (*path == '\0')
+        return true;
+    FILE *file = fopen(path, "re");
+    size_t count = file == NULL ? 0 : fread(room, 1, size - 1, file);
+    bool is_read = file != NULL && ferror(file) == 0 && fgetc(file) == EOF;
+    if (file != NULL)
+        fclose(file);
+    room[count] = '\0';
+    room[strcspn(room, "\r\n")] = '\0';
+    *token = room;
+    if (is_read && *room != '\0')
+        return true;
+    dm_fail(failure, DORMOUSE_BAD_ARGUMENT, "token_file cannot be read, or is not one line of at most %zu bytes",
+            size - 1);
+    return false;
+}
+
 static void secured(dormouse *client, int64_t now)
 {
+    char room[DM_TOKEN_BYTES_MAX + 2];
+    const char *token;
+    struct dm_failure failure;
+    if (!find_token(client, room, sizeof(room), &token, &failure)) {
+        attempt_failed(client, &failure, now);
+        return;
+    }
     client->stage = DM_STAGE_TALKING;
     dm_connection_forget(client);
     client->session.heartbeat_ms_max = client->options.heartbeat_ms;
     client->session.wants_compressed = client->options.compression;
-    if (dm_session_start(&client->session, client->options.client, client->options.token, now)
-        != DORMOUSE_OK)
+    if (dm_session_start(&client->session, client->options.client, token, now) != DORMOUSE_OK)
         attempt_failed(client, &client->session.failure, now);
+    OPENSSL_cleanse(room, sizeof(room));
 }
 
 static void shake_hands(dormouse *client, int64_t now)
@@ -203,7 +237,8 @@ static bool would_show_token(const dormouse *client, const struct addrinfo *addr
 {
     const struct dm_options *options = &client->options;
     return options->tls == DM_TLS_OFF && !options->insecure_token
-        && *dm_text_or_empty(options->token) != '\0' && !dm_is_loopback(address->ai_addr);
+        && (*dm_text_or_empty(options->token) != '\0' || *dm_text_or_empty(options->token_file) != '\0')
+        && !dm_is_loopback(address->ai_addr);
 }
 
 void dm_connection_begin(dormouse *client, int64_t now)

@@ -3,8 +3,6 @@
 
 /* As many entries as a server gives in one page. */
 #define PAGE_SIZE 500
-/* A server that gives pages without end is not believed. */
-#define PAGE_TOKEN_BYTES_MAX 1024
 
 /* Patterns and matches of an entry, in the header's types. What is beyond the limits is not shown. */
 struct config_lent {
@@ -36,8 +34,8 @@ static void lend_config(const Dormouse__V1__ReceiverConfig *config, struct confi
 }
 
 dormouse_status dm_call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
-                                 const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
-                                 struct lent_reply *reply)
+                             const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
+                             struct dm_lent_reply *reply)
 {
     dormouse_status status =
         dm_call_typed(client, method, request, descriptor, is_listing, timeout_ms, &reply->message);
@@ -51,7 +49,7 @@ dormouse_status dm_call_lent(dormouse *client, enum dm_method method, const Prot
     return DORMOUSE_OK;
 }
 
-static dormouse_status check_listing(dormouse *client, bool has_callback)
+dormouse_status dm_check_listing(dormouse *client, bool has_callback)
 {
     if (client == NULL)
         return DORMOUSE_BAD_ARGUMENT;
@@ -88,17 +86,17 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
                                           const char *prefix, int timeout_ms,
                                           dormouse_subscriber_callback callback, void *context)
 {
-    dormouse_status status = check_listing(client, callback != NULL);
+    dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    uint8_t token[PAGE_TOKEN_BYTES_MAX];
+    uint8_t token[DM_PAGE_TOKEN_BYTES_MAX];
     Dormouse__V1__ListRequest request = DORMOUSE__V1__LIST_REQUEST__INIT;
     request.exchange = dm_binary(dm_exchange(client, exchange));
     request.name_prefix = dm_binary(prefix);
     request.page_size = PAGE_SIZE;
     bool goes_on = true;
     while (goes_on) {
-        struct lent_reply reply;
+        struct dm_lent_reply reply;
         status = dm_call_lent(client, DM_LIST, &request.base, &dormouse__v1__list_reply__descriptor, true,
                            timeout_ms, &reply);
         if (status != DORMOUSE_OK)
@@ -122,12 +120,12 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
 dormouse_status dormouse_list_receivers(dormouse *client, const char *exchange, int timeout_ms,
                                         dormouse_receiver_callback callback, void *context)
 {
-    dormouse_status status = check_listing(client, callback != NULL);
+    dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
     Dormouse__V1__ListReceiversRequest request = DORMOUSE__V1__LIST_RECEIVERS_REQUEST__INIT;
     request.exchange = dm_binary(dm_exchange(client, exchange));
-    struct lent_reply reply;
+    struct dm_lent_reply reply;
     status = dm_call_lent(client, DM_LIST_RECEIVERS, &request.base, &dormouse__v1__list_receivers_reply__descriptor, true,
                        timeout_ms, &reply);
     if (status != DORMOUSE_OK)
@@ -152,11 +150,11 @@ dormouse_status dormouse_list_receivers(dormouse *client, const char *exchange, 
 dormouse_status dormouse_list_exchanges(dormouse *client, int timeout_ms,
                                         dormouse_exchange_callback callback, void *context)
 {
-    dormouse_status status = check_listing(client, callback != NULL);
+    dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
     Dormouse__V1__ExchangesRequest request = DORMOUSE__V1__EXCHANGES_REQUEST__INIT;
-    struct lent_reply reply;
+    struct dm_lent_reply reply;
     status = dm_call_lent(client, DM_EXCHANGES, &request.base, &dormouse__v1__exchanges_reply__descriptor, true,
                        timeout_ms, &reply);
     if (status != DORMOUSE_OK)
@@ -183,11 +181,11 @@ dormouse_status dormouse_list_exchanges(dormouse *client, int timeout_ms,
 dormouse_status dormouse_describe_server(dormouse *client, int timeout_ms,
                                          dormouse_server_callback callback, void *context)
 {
-    dormouse_status status = check_listing(client, callback != NULL);
+    dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
     Dormouse__V1__ServerRequest request = DORMOUSE__V1__SERVER_REQUEST__INIT;
-    struct lent_reply reply;
+    struct dm_lent_reply reply;
     status = dm_call_lent(client, DM_SERVER, &request.base, &dormouse__v1__server_reply__descriptor, false,
                        timeout_ms, &reply);
     if (status != DORMOUSE_OK)

@@ -15,11 +15,11 @@ struct option {
 };
 
 #define AT(member) offsetof(struct dm_options, member)
-#define TEXT_BYTES_MAX 1024
 
 static const struct option options_known[] = {
     {"client", TEXT, AT(client), 0, 256},
-    {"token", TEXT, AT(token), 0, TEXT_BYTES_MAX},
+    {"token", TEXT, AT(token), 0, DM_TOKEN_BYTES_MAX},
+    {"token_file", TEXT, AT(token_file), 0, 4096},
     {"insecure_token", YES_NO, AT(insecure_token), 0, 0},
     {"compression", YES_NO, AT(compression), 0, 0},
     {"exchange", TEXT, AT(exchange), 0, 128},

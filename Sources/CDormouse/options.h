@@ -7,6 +7,8 @@
 #define DM_PORT_DEFAULT "3673"
 /* So many hosts are tried in a circle; more is a mistake in the URI. */
 #define DM_HOSTS_MAX 16
+/* The server's hello has room for no more. */
+#define DM_TOKEN_BYTES_MAX 1024
 
 enum dm_tls { DM_TLS_OFF, DM_TLS_REQUIRE, DM_TLS_VERIFY };
 
@@ -21,6 +23,8 @@ struct dm_options {
     size_t host_count;
     char *client;
     char *token;
+    /* Read anew for each connection. */
+    char *token_file;
     char *exchange;
     char *producer;
     /* Of the first event that is published here; 0 = the next one that the server does not know. */

@@ -28,7 +28,7 @@ dormouse_status dormouse_list_outbox(dormouse *client, int timeout_ms,
     request.page_size = PAGE_SIZE;
     bool goes_on = true;
     while (goes_on) {
-        struct lent_reply reply;
+        struct dm_lent_reply reply;
         dormouse_status status = dm_call_lent(client, DM_LIST_OUTBOX, &request.base,
                                               &dormouse__v1__list_outbox_reply__descriptor, true,
                                               timeout_ms, &reply);

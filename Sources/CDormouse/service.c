@@ -79,6 +79,11 @@ static const struct {
     {"Server", DM_SERVER},
     {"ListOutbox", DM_LIST_OUTBOX},
     {"ChangeOutbox", DM_CHANGE_OUTBOX},
+    {"AddPrincipal", DM_ADD_PRINCIPAL},
+    {"GrantPrincipal", DM_GRANT_PRINCIPAL},
+    {"RevokePrincipal", DM_REVOKE_PRINCIPAL},
+    {"RotatePrincipal", DM_ROTATE_PRINCIPAL},
+    {"ListPrincipals", DM_LIST_PRINCIPALS},
 };
 
 static bool method_named(const char *name, enum dm_method *method)

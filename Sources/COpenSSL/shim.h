@@ -2,7 +2,9 @@
 #define DORMOUSE_COPENSSL_SHIM_H
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 

@@ -1897,6 +1897,456 @@ void   dormouse__v1__server_reply__free_unpacked
   assert(message->base.descriptor == &dormouse__v1__server_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   dormouse__v1__principal_grant__init
+                     (Dormouse__V1__PrincipalGrant         *message)
+{
+  static const Dormouse__V1__PrincipalGrant init_value = DORMOUSE__V1__PRINCIPAL_GRANT__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__principal_grant__get_packed_size
+                     (const Dormouse__V1__PrincipalGrant *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_grant__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__principal_grant__pack
+                     (const Dormouse__V1__PrincipalGrant *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_grant__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__principal_grant__pack_to_buffer
+                     (const Dormouse__V1__PrincipalGrant *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_grant__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__PrincipalGrant *
+       dormouse__v1__principal_grant__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__PrincipalGrant *)
+     protobuf_c_message_unpack (&dormouse__v1__principal_grant__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__principal_grant__free_unpacked
+                     (Dormouse__V1__PrincipalGrant *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__principal_grant__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__credential_info__init
+                     (Dormouse__V1__CredentialInfo         *message)
+{
+  static const Dormouse__V1__CredentialInfo init_value = DORMOUSE__V1__CREDENTIAL_INFO__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__credential_info__get_packed_size
+                     (const Dormouse__V1__CredentialInfo *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__credential_info__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__credential_info__pack
+                     (const Dormouse__V1__CredentialInfo *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__credential_info__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__credential_info__pack_to_buffer
+                     (const Dormouse__V1__CredentialInfo *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__credential_info__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__CredentialInfo *
+       dormouse__v1__credential_info__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__CredentialInfo *)
+     protobuf_c_message_unpack (&dormouse__v1__credential_info__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__credential_info__free_unpacked
+                     (Dormouse__V1__CredentialInfo *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__credential_info__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__principal_info__init
+                     (Dormouse__V1__PrincipalInfo         *message)
+{
+  static const Dormouse__V1__PrincipalInfo init_value = DORMOUSE__V1__PRINCIPAL_INFO__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__principal_info__get_packed_size
+                     (const Dormouse__V1__PrincipalInfo *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_info__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__principal_info__pack
+                     (const Dormouse__V1__PrincipalInfo *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_info__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__principal_info__pack_to_buffer
+                     (const Dormouse__V1__PrincipalInfo *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_info__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__PrincipalInfo *
+       dormouse__v1__principal_info__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__PrincipalInfo *)
+     protobuf_c_message_unpack (&dormouse__v1__principal_info__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__principal_info__free_unpacked
+                     (Dormouse__V1__PrincipalInfo *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__principal_info__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__add_principal_request__init
+                     (Dormouse__V1__AddPrincipalRequest         *message)
+{
+  static const Dormouse__V1__AddPrincipalRequest init_value = DORMOUSE__V1__ADD_PRINCIPAL_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__add_principal_request__get_packed_size
+                     (const Dormouse__V1__AddPrincipalRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__add_principal_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__add_principal_request__pack
+                     (const Dormouse__V1__AddPrincipalRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__add_principal_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__add_principal_request__pack_to_buffer
+                     (const Dormouse__V1__AddPrincipalRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__add_principal_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__AddPrincipalRequest *
+       dormouse__v1__add_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__AddPrincipalRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__add_principal_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__add_principal_request__free_unpacked
+                     (Dormouse__V1__AddPrincipalRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__add_principal_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__grant_principal_request__init
+                     (Dormouse__V1__GrantPrincipalRequest         *message)
+{
+  static const Dormouse__V1__GrantPrincipalRequest init_value = DORMOUSE__V1__GRANT_PRINCIPAL_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__grant_principal_request__get_packed_size
+                     (const Dormouse__V1__GrantPrincipalRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__grant_principal_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__grant_principal_request__pack
+                     (const Dormouse__V1__GrantPrincipalRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__grant_principal_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__grant_principal_request__pack_to_buffer
+                     (const Dormouse__V1__GrantPrincipalRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__grant_principal_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__GrantPrincipalRequest *
+       dormouse__v1__grant_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__GrantPrincipalRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__grant_principal_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__grant_principal_request__free_unpacked
+                     (Dormouse__V1__GrantPrincipalRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__grant_principal_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__revoke_principal_request__init
+                     (Dormouse__V1__RevokePrincipalRequest         *message)
+{
+  static const Dormouse__V1__RevokePrincipalRequest init_value = DORMOUSE__V1__REVOKE_PRINCIPAL_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__revoke_principal_request__get_packed_size
+                     (const Dormouse__V1__RevokePrincipalRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__revoke_principal_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__revoke_principal_request__pack
+                     (const Dormouse__V1__RevokePrincipalRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__revoke_principal_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__revoke_principal_request__pack_to_buffer
+                     (const Dormouse__V1__RevokePrincipalRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__revoke_principal_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__RevokePrincipalRequest *
+       dormouse__v1__revoke_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__RevokePrincipalRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__revoke_principal_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__revoke_principal_request__free_unpacked
+                     (Dormouse__V1__RevokePrincipalRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__revoke_principal_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__rotate_principal_request__init
+                     (Dormouse__V1__RotatePrincipalRequest         *message)
+{
+  static const Dormouse__V1__RotatePrincipalRequest init_value = DORMOUSE__V1__ROTATE_PRINCIPAL_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__rotate_principal_request__get_packed_size
+                     (const Dormouse__V1__RotatePrincipalRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__rotate_principal_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__rotate_principal_request__pack
+                     (const Dormouse__V1__RotatePrincipalRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__rotate_principal_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__rotate_principal_request__pack_to_buffer
+                     (const Dormouse__V1__RotatePrincipalRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__rotate_principal_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__RotatePrincipalRequest *
+       dormouse__v1__rotate_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__RotatePrincipalRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__rotate_principal_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__rotate_principal_request__free_unpacked
+                     (Dormouse__V1__RotatePrincipalRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__rotate_principal_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__principal_reply__init
+                     (Dormouse__V1__PrincipalReply         *message)
+{
+  static const Dormouse__V1__PrincipalReply init_value = DORMOUSE__V1__PRINCIPAL_REPLY__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__principal_reply__get_packed_size
+                     (const Dormouse__V1__PrincipalReply *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__principal_reply__pack
+                     (const Dormouse__V1__PrincipalReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__principal_reply__pack_to_buffer
+                     (const Dormouse__V1__PrincipalReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__principal_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__PrincipalReply *
+       dormouse__v1__principal_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__PrincipalReply *)
+     protobuf_c_message_unpack (&dormouse__v1__principal_reply__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__principal_reply__free_unpacked
+                     (Dormouse__V1__PrincipalReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__principal_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__list_principals_request__init
+                     (Dormouse__V1__ListPrincipalsRequest         *message)
+{
+  static const Dormouse__V1__ListPrincipalsRequest init_value = DORMOUSE__V1__LIST_PRINCIPALS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__list_principals_request__get_packed_size
+                     (const Dormouse__V1__ListPrincipalsRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_principals_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__list_principals_request__pack
+                     (const Dormouse__V1__ListPrincipalsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_principals_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__list_principals_request__pack_to_buffer
+                     (const Dormouse__V1__ListPrincipalsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_principals_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ListPrincipalsRequest *
+       dormouse__v1__list_principals_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ListPrincipalsRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__list_principals_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__list_principals_request__free_unpacked
+                     (Dormouse__V1__ListPrincipalsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__list_principals_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__list_principals_reply__init
+                     (Dormouse__V1__ListPrincipalsReply         *message)
+{
+  static const Dormouse__V1__ListPrincipalsReply init_value = DORMOUSE__V1__LIST_PRINCIPALS_REPLY__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__list_principals_reply__get_packed_size
+                     (const Dormouse__V1__ListPrincipalsReply *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_principals_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__list_principals_reply__pack
+                     (const Dormouse__V1__ListPrincipalsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_principals_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__list_principals_reply__pack_to_buffer
+                     (const Dormouse__V1__ListPrincipalsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_principals_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ListPrincipalsReply *
+       dormouse__v1__list_principals_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ListPrincipalsReply *)
+     protobuf_c_message_unpack (&dormouse__v1__list_principals_reply__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__list_principals_reply__free_unpacked
+                     (Dormouse__V1__ListPrincipalsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__list_principals_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   dormouse__v1__failure__init
                      (Dormouse__V1__Failure         *message)
 {
@@ -4876,6 +5326,698 @@ const ProtobufCMessageDescriptor dormouse__v1__server_reply__descriptor =
   (ProtobufCMessageInit) dormouse__v1__server_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor dormouse__v1__principal_grant__field_descriptors[4] =
+{
+  {
+    "right",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalGrant, right),
+    &dormouse__v1__right__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "exchange",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalGrant, exchange),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pattern",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalGrant, pattern),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name_prefix",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalGrant, name_prefix),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__principal_grant__field_indices_by_name[] = {
+  1,   /* field[1] = exchange */
+  3,   /* field[3] = name_prefix */
+  2,   /* field[2] = pattern */
+  0,   /* field[0] = right */
+};
+static const ProtobufCIntRange dormouse__v1__principal_grant__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__principal_grant__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.PrincipalGrant",
+  "PrincipalGrant",
+  "Dormouse__V1__PrincipalGrant",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__PrincipalGrant),
+  4,
+  dormouse__v1__principal_grant__field_descriptors,
+  dormouse__v1__principal_grant__field_indices_by_name,
+  1,  dormouse__v1__principal_grant__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__principal_grant__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__credential_info__field_descriptors[5] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__CredentialInfo, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__CredentialInfo, kind),
+    &dormouse__v1__credential_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "subject",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__CredentialInfo, subject),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created_at",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__CredentialInfo, created_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ends_at",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__CredentialInfo, ends_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__credential_info__field_indices_by_name[] = {
+  3,   /* field[3] = created_at */
+  4,   /* field[4] = ends_at */
+  0,   /* field[0] = id */
+  1,   /* field[1] = kind */
+  2,   /* field[2] = subject */
+};
+static const ProtobufCIntRange dormouse__v1__credential_info__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__credential_info__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.CredentialInfo",
+  "CredentialInfo",
+  "Dormouse__V1__CredentialInfo",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__CredentialInfo),
+  5,
+  dormouse__v1__credential_info__field_descriptors,
+  dormouse__v1__credential_info__field_indices_by_name,
+  1,  dormouse__v1__credential_info__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__credential_info__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__principal_info__field_descriptors[6] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalInfo, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "revoked",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalInfo, revoked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created_at",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalInfo, created_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "credentials",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__PrincipalInfo, n_credentials),
+    offsetof(Dormouse__V1__PrincipalInfo, credentials),
+    &dormouse__v1__credential_info__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grants",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__PrincipalInfo, n_grants),
+    offsetof(Dormouse__V1__PrincipalInfo, grants),
+    &dormouse__v1__principal_grant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "connections",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalInfo, connections),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__principal_info__field_indices_by_name[] = {
+  5,   /* field[5] = connections */
+  2,   /* field[2] = created_at */
+  3,   /* field[3] = credentials */
+  4,   /* field[4] = grants */
+  0,   /* field[0] = name */
+  1,   /* field[1] = revoked */
+};
+static const ProtobufCIntRange dormouse__v1__principal_info__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__principal_info__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.PrincipalInfo",
+  "PrincipalInfo",
+  "Dormouse__V1__PrincipalInfo",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__PrincipalInfo),
+  6,
+  dormouse__v1__principal_info__field_descriptors,
+  dormouse__v1__principal_info__field_indices_by_name,
+  1,  dormouse__v1__principal_info__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__principal_info__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__add_principal_request__field_descriptors[4] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AddPrincipalRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "credential",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AddPrincipalRequest, credential),
+    &dormouse__v1__credential_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "subject",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__AddPrincipalRequest, subject),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grants",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__AddPrincipalRequest, n_grants),
+    offsetof(Dormouse__V1__AddPrincipalRequest, grants),
+    &dormouse__v1__principal_grant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__add_principal_request__field_indices_by_name[] = {
+  1,   /* field[1] = credential */
+  3,   /* field[3] = grants */
+  0,   /* field[0] = name */
+  2,   /* field[2] = subject */
+};
+static const ProtobufCIntRange dormouse__v1__add_principal_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__add_principal_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.AddPrincipalRequest",
+  "AddPrincipalRequest",
+  "Dormouse__V1__AddPrincipalRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__AddPrincipalRequest),
+  4,
+  dormouse__v1__add_principal_request__field_descriptors,
+  dormouse__v1__add_principal_request__field_indices_by_name,
+  1,  dormouse__v1__add_principal_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__add_principal_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__grant_principal_request__field_descriptors[2] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__GrantPrincipalRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grants",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__GrantPrincipalRequest, n_grants),
+    offsetof(Dormouse__V1__GrantPrincipalRequest, grants),
+    &dormouse__v1__principal_grant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__grant_principal_request__field_indices_by_name[] = {
+  1,   /* field[1] = grants */
+  0,   /* field[0] = name */
+};
+static const ProtobufCIntRange dormouse__v1__grant_principal_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__grant_principal_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.GrantPrincipalRequest",
+  "GrantPrincipalRequest",
+  "Dormouse__V1__GrantPrincipalRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__GrantPrincipalRequest),
+  2,
+  dormouse__v1__grant_principal_request__field_descriptors,
+  dormouse__v1__grant_principal_request__field_indices_by_name,
+  1,  dormouse__v1__grant_principal_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__grant_principal_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__revoke_principal_request__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RevokePrincipalRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grants",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__RevokePrincipalRequest, n_grants),
+    offsetof(Dormouse__V1__RevokePrincipalRequest, grants),
+    &dormouse__v1__principal_grant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "credentials",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Dormouse__V1__RevokePrincipalRequest, n_credentials),
+    offsetof(Dormouse__V1__RevokePrincipalRequest, credentials),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__revoke_principal_request__field_indices_by_name[] = {
+  2,   /* field[2] = credentials */
+  1,   /* field[1] = grants */
+  0,   /* field[0] = name */
+};
+static const ProtobufCIntRange dormouse__v1__revoke_principal_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__revoke_principal_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.RevokePrincipalRequest",
+  "RevokePrincipalRequest",
+  "Dormouse__V1__RevokePrincipalRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__RevokePrincipalRequest),
+  3,
+  dormouse__v1__revoke_principal_request__field_descriptors,
+  dormouse__v1__revoke_principal_request__field_indices_by_name,
+  1,  dormouse__v1__revoke_principal_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__revoke_principal_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__rotate_principal_request__field_descriptors[4] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RotatePrincipalRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "credential",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RotatePrincipalRequest, credential),
+    &dormouse__v1__credential_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "subject",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RotatePrincipalRequest, subject),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grace_ms",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RotatePrincipalRequest, grace_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__rotate_principal_request__field_indices_by_name[] = {
+  1,   /* field[1] = credential */
+  3,   /* field[3] = grace_ms */
+  0,   /* field[0] = name */
+  2,   /* field[2] = subject */
+};
+static const ProtobufCIntRange dormouse__v1__rotate_principal_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__rotate_principal_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.RotatePrincipalRequest",
+  "RotatePrincipalRequest",
+  "Dormouse__V1__RotatePrincipalRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__RotatePrincipalRequest),
+  4,
+  dormouse__v1__rotate_principal_request__field_descriptors,
+  dormouse__v1__rotate_principal_request__field_indices_by_name,
+  1,  dormouse__v1__rotate_principal_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__rotate_principal_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__principal_reply__field_descriptors[2] =
+{
+  {
+    "principal",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalReply, principal),
+    &dormouse__v1__principal_info__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__PrincipalReply, token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__principal_reply__field_indices_by_name[] = {
+  0,   /* field[0] = principal */
+  1,   /* field[1] = token */
+};
+static const ProtobufCIntRange dormouse__v1__principal_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__principal_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.PrincipalReply",
+  "PrincipalReply",
+  "Dormouse__V1__PrincipalReply",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__PrincipalReply),
+  2,
+  dormouse__v1__principal_reply__field_descriptors,
+  dormouse__v1__principal_reply__field_indices_by_name,
+  1,  dormouse__v1__principal_reply__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__principal_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__list_principals_request__field_descriptors[2] =
+{
+  {
+    "name_prefix",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListPrincipalsRequest, name_prefix),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListPrincipalsRequest, page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__list_principals_request__field_indices_by_name[] = {
+  0,   /* field[0] = name_prefix */
+  1,   /* field[1] = page_token */
+};
+static const ProtobufCIntRange dormouse__v1__list_principals_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__list_principals_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ListPrincipalsRequest",
+  "ListPrincipalsRequest",
+  "Dormouse__V1__ListPrincipalsRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ListPrincipalsRequest),
+  2,
+  dormouse__v1__list_principals_request__field_descriptors,
+  dormouse__v1__list_principals_request__field_indices_by_name,
+  1,  dormouse__v1__list_principals_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__list_principals_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__list_principals_reply__field_descriptors[2] =
+{
+  {
+    "principals",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__ListPrincipalsReply, n_principals),
+    offsetof(Dormouse__V1__ListPrincipalsReply, principals),
+    &dormouse__v1__principal_info__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListPrincipalsReply, next_page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__list_principals_reply__field_indices_by_name[] = {
+  1,   /* field[1] = next_page_token */
+  0,   /* field[0] = principals */
+};
+static const ProtobufCIntRange dormouse__v1__list_principals_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__list_principals_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ListPrincipalsReply",
+  "ListPrincipalsReply",
+  "Dormouse__V1__ListPrincipalsReply",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ListPrincipalsReply),
+  2,
+  dormouse__v1__list_principals_reply__field_descriptors,
+  dormouse__v1__list_principals_reply__field_indices_by_name,
+  1,  dormouse__v1__list_principals_reply__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__list_principals_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor dormouse__v1__failure__field_descriptors[5] =
 {
   {
@@ -5122,7 +6264,67 @@ const ProtobufCEnumDescriptor dormouse__v1__subscriber_state__descriptor =
   dormouse__v1__subscriber_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptors[18] =
+static const ProtobufCEnumValue dormouse__v1__right__enum_values_by_number[3] =
+{
+  { "PUBLISH", "DORMOUSE__V1__RIGHT__PUBLISH", 0 },
+  { "SUBSCRIBE", "DORMOUSE__V1__RIGHT__SUBSCRIBE", 1 },
+  { "ADMINISTER", "DORMOUSE__V1__RIGHT__ADMINISTER", 2 },
+};
+static const ProtobufCIntRange dormouse__v1__right__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex dormouse__v1__right__enum_values_by_name[3] =
+{
+  { "ADMINISTER", 2 },
+  { "PUBLISH", 0 },
+  { "SUBSCRIBE", 1 },
+};
+const ProtobufCEnumDescriptor dormouse__v1__right__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "dormouse.v1.Right",
+  "Right",
+  "Dormouse__V1__Right",
+  "dormouse.v1",
+  3,
+  dormouse__v1__right__enum_values_by_number,
+  3,
+  dormouse__v1__right__enum_values_by_name,
+  1,
+  dormouse__v1__right__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue dormouse__v1__credential_kind__enum_values_by_number[3] =
+{
+  { "TOKEN", "DORMOUSE__V1__CREDENTIAL_KIND__TOKEN", 0 },
+  { "CERTIFICATE", "DORMOUSE__V1__CREDENTIAL_KIND__CERTIFICATE", 1 },
+  { "UNIX_USER", "DORMOUSE__V1__CREDENTIAL_KIND__UNIX_USER", 2 },
+};
+static const ProtobufCIntRange dormouse__v1__credential_kind__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex dormouse__v1__credential_kind__enum_values_by_name[3] =
+{
+  { "CERTIFICATE", 1 },
+  { "TOKEN", 0 },
+  { "UNIX_USER", 2 },
+};
+const ProtobufCEnumDescriptor dormouse__v1__credential_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "dormouse.v1.CredentialKind",
+  "CredentialKind",
+  "Dormouse__V1__CredentialKind",
+  "dormouse.v1",
+  3,
+  dormouse__v1__credential_kind__enum_values_by_number,
+  3,
+  dormouse__v1__credential_kind__enum_values_by_name,
+  1,
+  dormouse__v1__credential_kind__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptors[23] =
 {
   { "Hello", &dormouse__v1__hello_request__descriptor, &dormouse__v1__welcome__descriptor },
   { "Publish", &dormouse__v1__publish_request__descriptor, &dormouse__v1__publish_reply__descriptor },
@@ -5142,22 +6344,32 @@ static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptor
   { "Server", &dormouse__v1__server_request__descriptor, &dormouse__v1__server_reply__descriptor },
   { "ListOutbox", &dormouse__v1__list_outbox_request__descriptor, &dormouse__v1__list_outbox_reply__descriptor },
   { "ChangeOutbox", &dormouse__v1__change_outbox_request__descriptor, &dormouse__v1__change_outbox_reply__descriptor },
+  { "AddPrincipal", &dormouse__v1__add_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
+  { "GrantPrincipal", &dormouse__v1__grant_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
+  { "RevokePrincipal", &dormouse__v1__revoke_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
+  { "RotatePrincipal", &dormouse__v1__rotate_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
+  { "ListPrincipals", &dormouse__v1__list_principals_request__descriptor, &dormouse__v1__list_principals_reply__descriptor },
 };
 const unsigned dormouse__v1__dormouse__method_indices_by_name[] = {
   4,        /* Acknowledge */
+  18,        /* AddPrincipal */
   17,        /* ChangeOutbox */
   14,        /* CreateExchange */
   13,        /* Exchanges */
   7,        /* Fetch */
   10,        /* Forget */
   5,        /* Grant */
+  19,        /* GrantPrincipal */
   0,        /* Hello */
   11,        /* List */
   16,        /* ListOutbox */
+  22,        /* ListPrincipals */
   12,        /* ListReceivers */
   9,        /* Pause */
   2,        /* Producer */
   1,        /* Publish */
+  20,        /* RevokePrincipal */
+  21,        /* RotatePrincipal */
   8,        /* Seek */
   15,        /* Server */
   6,        /* Stop */
@@ -5170,7 +6382,7 @@ const ProtobufCServiceDescriptor dormouse__v1__dormouse__descriptor =
   "Dormouse",
   "Dormouse__V1__Dormouse",
   "dormouse.v1",
-  18,
+  23,
   dormouse__v1__dormouse__method_descriptors,
   dormouse__v1__dormouse__method_indices_by_name
 };
@@ -5317,6 +6529,46 @@ void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
+                                           const Dormouse__V1__AddPrincipalRequest *input,
+                                           Dormouse__V1__PrincipalReply_Closure closure,
+                                           void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__grant_principal(ProtobufCService *service,
+                                             const Dormouse__V1__GrantPrincipalRequest *input,
+                                             Dormouse__V1__PrincipalReply_Closure closure,
+                                             void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__revoke_principal(ProtobufCService *service,
+                                              const Dormouse__V1__RevokePrincipalRequest *input,
+                                              Dormouse__V1__PrincipalReply_Closure closure,
+                                              void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__rotate_principal(ProtobufCService *service,
+                                              const Dormouse__V1__RotatePrincipalRequest *input,
+                                              Dormouse__V1__PrincipalReply_Closure closure,
+                                              void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
+                                             const Dormouse__V1__ListPrincipalsRequest *input,
+                                             Dormouse__V1__ListPrincipalsReply_Closure closure,
+                                             void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 22, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
                                    Dormouse__V1__Dormouse_ServiceDestroy destroy)

@@ -15,7 +15,7 @@ enum CommandTable {
         CommandSection(
             title: "Server",
             commands: [CheckCommand.description, TopCommand.description] + ExchangesCommand.all
-                + ListCommands.all + OutboxCommands.all + [
+                + ListCommands.all + OutboxCommands.all + PrincipalCommands.all + [
                     StateCommand.description, ServerCommand.description, VerifyCommand.description,
                     BenchCommand.description,
                 ]),

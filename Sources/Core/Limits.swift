@@ -61,6 +61,9 @@ package struct Limits: Hashable, Sendable {
     /// An absolute deadline from accept to hello: slow strangers do not keep a descriptor.
     package var helloMillisecondsMax = 5_000
     package var heartbeatMilliseconds = 20_000
+    /// How long who does not show who it is waits for the answer: enough to make guessing slow, well below
+    /// the hello's deadline.
+    package var refusalMilliseconds = 500
     /// A connection whose socket takes nothing for this long is closed and its subscribers sleep.
     package var writeMillisecondsMax = 10_000
     package var connectionsMax = 10_000

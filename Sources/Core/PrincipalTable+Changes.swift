@@ -68,8 +68,7 @@ extension PrincipalTable {
         _ name: Name, _ grants: [Grant], by author: Author, at now: Timestamp
     ) throws(Failure) -> Order {
         var principal = try self.active(name)
-        let new = grants.filter { !principal.grants.contains($0) }
-        principal.grants = try Self.checked(principal.grants + new)
+        principal.grants = try Self.checked(principal.grants + grants)
         return Order(
             change: try self.change(principal, by: author, at: now, "granted " + Self.text(grants)),
             token: [])
@@ -160,7 +159,10 @@ extension PrincipalTable {
         return PrincipalChange(principal: principal, by: author.name, text: text)
     }
 
-    private static func checked(_ grants: [Grant]) throws(Failure) -> [Grant] {
+    /// Each of them once, or one that is taken away would still be there.
+    private static func checked(_ all: [Grant]) throws(Failure) -> [Grant] {
+        var grants: [Grant] = []
+        for grant in all where !grants.contains(grant) { grants.append(grant) }
         guard grants.count <= Limits.grantsMax else {
             throw Failure(
                 .resourceExhausted,

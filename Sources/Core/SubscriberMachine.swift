@@ -40,6 +40,8 @@ package enum SleepReason: Hashable, Sendable {
     case moved
     case draining
     case exchangeLost
+    /// Its principal may not receive this any more.
+    case notGranted(String)
     case failed(String)
 
     package var text: String {
@@ -54,6 +56,7 @@ package enum SleepReason: Hashable, Sendable {
         case .moved: "its position was changed by Seek"
         case .draining: "the server stopped"
         case .exchangeLost: "another server took the exchange"
+        case .notGranted(let reason): "its principal lost the right to it: \(reason)"
         case .failed(let reason): reason
         }
     }

@@ -28,8 +28,23 @@ extension Daemon {
         }
     }
 
+    /// Whoever has a certificate, or TLS asks for none, could do everything: not for other machines.
+    private func checkPrincipals(_ engine: Engine) throws(Failure) {
+        guard !self.options.insecure, !engine.assumeIsolated({ $0.principals.isClosed }) else {
+            return
+        }
+        for text in self.options.listen where try !ListenAddress(parsing: text).isLocal {
+            throw Failure(
+                .invalidArgument,
+                "--listen \(text) is reachable from elsewhere, and there are no principals: everybody could do everything; "
+                    + "start on 127.0.0.1 or a unix socket, run 'dormouse principals add NAME administer --everywhere', and start "
+                    + "again, or add --insecure on a network that you trust")
+        }
+    }
+
     func listen(for engine: Engine) throws(Failure) {
         guard !self.isStopping else { return engine.assumeIsolated { $0.drain() } }
+        try self.checkPrincipals(engine)
         let handler = EngineListenerHandler(engine)
         for text in self.options.listen + self.options.unix.map({ "unix:\($0)" }) {
             let address = try ListenAddress(parsing: text)

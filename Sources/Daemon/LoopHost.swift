@@ -2,6 +2,12 @@ import Core
 import Engine
 import Net
 
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 /// The engine's time, chance and alarm, from the event loop. Its calls come on the loop's thread
 /// only.
 final class LoopHost: Host {
@@ -21,6 +27,8 @@ final class LoopHost: Host {
     func setAlarm(at time: Instant) {
         self.clock.set(at: time)
     }
+
+    var userID: UInt32 { getuid() }
 
     func random(below bound: Int) -> Int {
         Int.random(in: 0..<max(1, bound))

@@ -27,6 +27,7 @@ package enum LogKey: String, Hashable, Sendable, CaseIterable {
     case peer
     case port
     case position
+    case principal
     case process
     case producer
     case reason

@@ -156,7 +156,7 @@ extension Handle {
         return first
     }
 
-    private func list<Entry>(
+    func list<Entry>(
         _ body: (UnsafeMutableRawPointer) -> dormouse_status
     ) throws(DormouseError) -> [Entry] {
         let list = List<Entry>()
@@ -166,7 +166,7 @@ extension Handle {
 }
 
 /// Gathers what the library lends entry by entry.
-private final class List<Entry> {
+final class List<Entry> {
     var entries: [Entry] = []
 
     static func add<Info>(

@@ -45,7 +45,8 @@ extension Engine {
     // MARK: By name
 
     func stop(_ request: StopRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
-        let subscriber = try self.subscriber(named: request.name, in: request.exchange)
+        let subscriber = try self.subscriber(
+            named: request.name, in: request.exchange, for: session)
         let wasAwake = subscriber.machine.awake != nil
         self.end(subscriber, Failure(.stopped, "stopped by name"), reason: .stopped)
         session.answer(
@@ -54,7 +55,9 @@ extension Engine {
     }
 
     func seek(_ request: SeekRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
-        let name = try self.subscriber(named: request.name, in: request.exchange).name
+        let name = try self.subscriber(
+            named: request.name, in: request.exchange, for: session
+        ).name
         let exchange = try self.exchange(named: request.exchange)
         let (id, start) = (exchange.id, StartPoint(request.start, request.startValue))
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
@@ -90,7 +93,9 @@ extension Engine {
     }
 
     func pause(_ request: PauseRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
-        let name = try self.subscriber(named: request.name, in: request.exchange).name
+        let name = try self.subscriber(
+            named: request.name, in: request.exchange, for: session
+        ).name
         let exchange = try self.exchange(named: request.exchange)
         guard request.reason.count <= Limits.textBytesMax,
             let reason = String(validating: request.reason, as: UTF8.self), !reason.contains("\0")
@@ -152,9 +157,11 @@ extension Engine {
     }
 
     func forget(_ request: ForgetRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
-        let exchange = try self.exchange(named: request.exchange)
-        if exchange.isLost { throw .exchangeLost }
+        let exchange = try self.exchange(named: request.exchange, for: session)
         let name = try Name(bytes: request.name, what: "subscriber's name")
+        try session.permissions.managing(
+            name, ownedBy: exchange.subscribers[name]?.principal, in: exchange.name)
+        if exchange.isLost { throw .exchangeLost }
         let id = exchange.id
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
             .forget(ForgetReply(existed: try await engine.forget(name, in: id)))
@@ -177,11 +184,14 @@ extension Engine {
         }
     }
 
-    private func subscriber(named bytes: [UInt8], in exchange: [UInt8]) throws(Failure)
-        -> Subscriber
-    {
+    /// One that the session may look after.
+    private func subscriber(
+        named bytes: [UInt8], in exchange: [UInt8], for session: Session
+    ) throws(Failure) -> Subscriber {
         let name = try Name(bytes: bytes, what: "subscriber's name")
-        let exchange = try self.exchange(named: exchange)
+        let exchange = try self.exchange(named: exchange, for: session)
+        try session.permissions.managing(
+            name, ownedBy: exchange.subscribers[name]?.principal, in: exchange.name)
         // What we know of its subscribers is old: they are the next owner's.
         if exchange.isLost { throw .exchangeLost }
         guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
@@ -201,6 +211,7 @@ extension Engine {
         _ request: ExchangeRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
         let name = try Name(bytes: request.name, what: "exchange")
+        try session.permissions.creating(name)
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
             .createExchange(try await engine.createExchange(name))
         }

@@ -56,6 +56,7 @@ extension Engine {
         guard let session = self.sessions.removeValue(forKey: id) else { return }
         self.newcomers.left(id)
         self.deadlines.remove(.session(id))
+        self.deadlines.remove(.identity(id))
         _ = session.machine.close()
         for subscriber in session.awake.members {
             self.putToSleep(subscriber, .connectionClosed(reason))
@@ -80,6 +81,7 @@ extension Engine {
                 }
                 bytes = UnsafeRawBufferPointer(start: nil, count: 0)
                 if step == .next || session.machine.state == .closed { return }
+                if session.refusal != nil { return }
                 if session.machine.isFull || self.isCongested(session) {
                     return self.pauseReading(session)
                 }
@@ -94,7 +96,7 @@ extension Engine {
     /// After the hello the decoder's limit changes; when answers are behind, nothing more is read.
     private func mustPause(_ session: Session) -> Bool {
         switch session.machine.state {
-        case .greeting, .introducing: return false
+        case .greeting, .introducing: return session.refusal != nil
         case .closed: return true
         case .open, .draining:
             return !session.hasFullFrames || session.machine.isFull || self.isCongested(session)
@@ -106,7 +108,7 @@ extension Engine {
         session.peer.queuedBytes > self.limits.outboundBytesMax
     }
 
-    private func pauseReading(_ session: Session) {
+    func pauseReading(_ session: Session) {
         guard !session.isPaused else { return }
         session.isPaused = true
         session.peer.pauseReading()
@@ -114,7 +116,9 @@ extension Engine {
 
     /// Goes on reading when there is room for answers again: first what was held, then the socket.
     func resumeReading(_ session: Session) {
-        guard session.isPaused, !session.machine.isFull, !self.isCongested(session) else { return }
+        guard session.isPaused, session.refusal == nil, !session.machine.isFull,
+            !self.isCongested(session)
+        else { return }
         session.isPaused = false
         session.lastHeard = self.host.now
         session.peer.resumeReading()

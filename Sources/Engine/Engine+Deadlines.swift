@@ -19,6 +19,10 @@ enum Deadline: Hashable, Sendable {
     case fetch(UInt64)
     /// Look whether those who wait for others' bytes to go may be sent more.
     case pressure
+    /// A stranger is told, or a client is looked at again.
+    case identity(ConnectionID)
+    /// A credential ends.
+    case credentials
     case drain
 }
 
@@ -47,6 +51,8 @@ extension Engine {
         case .sleeper(let id): self.sleepers.removeValue(forKey: id)?.resume()
         case .fetch(let id): self.resumeFetch(id)
         case .pressure: self.easePressure()
+        case .identity(let id): self.checkIdentity(id)
+        case .credentials: self.checkCredentials()
         case .drain: self.finish()
         }
     }

@@ -6,8 +6,9 @@ internal import Wire
 
 extension Engine {
     func fetch(_ request: FetchRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
-        let exchange = try self.exchange(named: request.config.exchange)
+        let exchange = try self.exchange(named: request.config.exchange, for: session)
         let config = try request.config.checked()
+        try session.permissions.subscribing(as: nil, to: config, in: exchange.name)
         guard request.after <= exchange.head.rawValue else {
             throw Failure(
                 .outOfRange,
@@ -25,11 +26,13 @@ extension Engine {
         let reader = FetchReader(after: after, filter: EventFilter(config), allowance: allowance)
         try self.start(
             WaitingFetch(
-                reader: reader, exchange: id, connection: connection, stream: stream,
+                reader: reader, permissions: session.permissions, exchange: id,
+                connection: connection, stream: stream,
                 deadline: self.host.now.advanced(byMilliseconds: wait)), session)
     }
 
     private func start(_ fetch: WaitingFetch, _ session: Session) throws(Failure) {
+        try self.checkUnchanged(fetch)
         try self.spawn(session, fetch.stream) { (engine) async throws(Failure) -> Reply? in
             try await engine.fetch(fetch)
             return nil
@@ -53,8 +56,18 @@ extension Engine {
                 fetch.reader.isDone || scannedBytes > self.limits.replayBytes
                     || fetch.reader.hasEvents || self.host.now >= fetch.deadline || self.isDraining
             else { return self.wait(fetch, exchange) }
+            try self.checkUnchanged(fetch)
             self.answer(fetch.reader, in: exchange, to: connection, stream)
         }
+    }
+
+    /// What was granted when it began may be gone by now; whoever asks again is told whether it is.
+    private func checkUnchanged(_ fetch: WaitingFetch) throws(Failure) {
+        guard let session = self.sessions[fetch.connection],
+            session.permissions != fetch.permissions
+        else { return }
+        throw Failure(
+            .aborted, "what the principal may do was changed while this waited; fetch again")
     }
 
     private func answer(
@@ -158,6 +171,8 @@ extension Engine {
 /// A fetch that has found nothing yet.
 struct WaitingFetch: Sendable {
     var reader: FetchReader
+    /// What its session could do when it began.
+    let permissions: Permissions
     let exchange: ExchangeID
     let connection: ConnectionID
     let stream: StreamID

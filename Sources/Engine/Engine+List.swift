@@ -5,7 +5,8 @@ extension Engine {
     // MARK: Subscriptions
 
     func list(_ request: ListRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
-        let exchange = try self.exchange(named: request.exchange)
+        let exchange = try self.exchange(named: request.exchange, for: session)
+        let sight = try session.permissions.looking(at: exchange.name)
         let size =
             request.pageSize == 0
             ? self.limits.listPageMax : min(Int(request.pageSize), self.limits.listPageMax)
@@ -14,7 +15,8 @@ extension Engine {
             try await engine.withRoom(for: connection) { () async throws(Failure) -> Reply in
                 .list(
                     try await engine.list(
-                        in: id, prefix: request.namePrefix, after: request.pageToken, size: size))
+                        in: id, sight, prefix: request.namePrefix, after: request.pageToken,
+                        size: size))
             }
         }
     }
@@ -22,16 +24,19 @@ extension Engine {
     /// A page, by name. `after` is the last name of the page before; listings see what comes and
     /// goes meanwhile.
     private func list(
-        in id: ExchangeID, prefix: [UInt8], after token: [UInt8], size: Int
+        in id: ExchangeID, _ sight: Permissions.Sight, prefix: [UInt8], after token: [UInt8],
+        size: Int
     ) async throws(Failure) -> ListReply {
         guard let exchange = self.exchanges[id] else { return ListReply() }
-        let names = exchange.sortedNames
+        let names = exchange.names(in: sight)
         let after = String(decoding: token, as: UTF8.self)
         let start = String(decoding: prefix, as: UTF8.self)
         var reply = ListReply()
         var bytes = 0
         var waiting = WaitingTimes()
-        for name in names[Self.index(in: names, after: after, from: start)...] {
+        for name in names[
+            names.partitioningIndex(where: { $0.text >= start && $0.text > after })...]
+        {
             guard name.text.hasPrefix(start) else { break }
             guard reply.subscriptions.count < size, bytes < self.limits.frameBytesMax / 2 else {
                 reply.nextPageToken = reply.subscriptions.last?.name ?? []
@@ -47,21 +52,6 @@ extension Engine {
             reply.subscriptions.append(entry)
         }
         return reply
-    }
-
-    private static func index(in names: [Name], after: String, from start: String) -> Int {
-        var low = 0
-        var high = names.count
-        while low < high {
-            let middle = low + (high - low) / 2
-            let text = names[middle].text
-            if text < start || (!after.isEmpty && text <= after) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        return low
     }
 
     /// What one listing has found out; sleeping subscribers often share a position.
@@ -112,6 +102,7 @@ extension Engine {
         entry.delivered = machine.delivered
         entry.acknowledged = machine.acknowledged
         entry.pausedUntil = machine.pause?.until.rawValue ?? 0
+        entry.principal = Array((subscriber.principal?.text ?? "").utf8)
         if let session = subscriber.session {
             entry.peer = Array(session.peer.address.utf8)
             entry.client = Array(session.client.utf8)
@@ -138,20 +129,23 @@ extension Engine {
     func listReceivers(
         _ request: ListReceiversRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
-        let id = try self.exchange(named: request.exchange).id
-        let connection = session.id
+        let exchange = try self.exchange(named: request.exchange, for: session)
+        let sight = try session.permissions.looking(at: exchange.name)
+        let (id, connection) = (exchange.id, session.id)
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
             try await engine.withRoom(for: connection) { () async throws(Failure) -> Reply in
-                .listReceivers(try engine.listReceivers(in: id))
+                .listReceivers(try engine.listReceivers(in: id, sight))
             }
         }
     }
 
-    private func listReceivers(in id: ExchangeID) throws(Failure) -> ListReceiversReply {
+    private func listReceivers(
+        in id: ExchangeID, _ sight: Permissions.Sight
+    ) throws(Failure) -> ListReceiversReply {
         var reply = ListReceiversReply()
         guard let exchange = self.exchanges[id] else { return reply }
         var bytes = 0
-        for receiver in exchange.sortedReceivers {
+        for (receiver, awake, sleeping) in exchange.receivers(in: sight) {
             bytes += receiver.config.canonicalBytes.count + 64
             guard bytes < self.limits.frameBytesMax / 2 else {
                 throw Failure(
@@ -165,8 +159,7 @@ extension Engine {
                     id: UInt64(clamping: receiver.id?.rawValue ?? 0),
                     config: ReceiverConfigMessage(
                         exchange: Array(exchange.name.text.utf8), receiver.config),
-                    awake: UInt32(clamping: receiver.awake.count),
-                    sleeping: UInt32(clamping: receiver.sleeping)))
+                    awake: UInt32(clamping: awake), sleeping: UInt32(clamping: sleeping)))
         }
         return reply
     }
@@ -174,7 +167,8 @@ extension Engine {
     // MARK: Exchanges and the server
 
     func listExchanges(_ stream: StreamID, _ session: Session) {
-        let exchanges = self.exchanges.values.sorted { $0.name < $1.name }
+        let exchanges = self.exchanges.values.filter { session.permissions.sees($0.name) }
+            .sorted { $0.name < $1.name }
         session.answer(stream, .exchanges(ExchangesReply(exchanges: exchanges.map(self.describe))))
     }
 
@@ -188,7 +182,9 @@ extension Engine {
             subscribers: UInt32(clamping: exchange.subscribers.count))
     }
 
+    /// What all do together is for administrators: to others it would tell what they were not granted.
     func describeServer(_ stream: StreamID, _ session: Session) {
+        let seesAll = session.permissions.administersEverything
         session.answer(
             stream,
             .server(
@@ -196,8 +192,9 @@ extension Engine {
                     server: Array("dormoused/\(self.version)".utf8),
                     incarnation: self.incarnation.bytes,
                     startedAt: self.startedAt.rawValue,
-                    connections: UInt32(clamping: self.sessions.count),
-                    published: self.published, delivered: self.delivered,
+                    connections: seesAll ? UInt32(clamping: self.sessions.count) : 0,
+                    published: seesAll ? self.published : 0,
+                    delivered: seesAll ? self.delivered : 0,
                     storeAvailable: self.storeFailure == nil,
                     storeReason: Array((self.storeFailure?.message ?? "").utf8))))
     }

@@ -8,16 +8,19 @@ extension Engine {
 
     func publish(_ request: PublishRequest, _ stream: StreamID, _ session: Session) throws(Failure)
     {
-        let exchange = try self.exchange(named: request.exchange)
+        let exchange = try self.exchange(named: request.exchange, for: session)
         let ticket = Ticket(connection: session.id, stream: stream)
         let now = self.host.now
         let action: LogMachine.PublishAction
         var producer: Name?
         do throws(Failure) {
             if !request.producer.isEmpty {
-                producer = try Name(bytes: request.producer, what: "producer")
+                let name = try Name(bytes: request.producer, what: "producer")
+                try self.checkProducer(name, exchange, session)
+                producer = name
             }
             if let failure = request.failure { throw failure }
+            try self.checkKeys(request, producer, exchange, session)
             guard !request.events.isEmpty else {
                 throw Failure(.invalidArgument, "the request holds no events; send at least one")
             }
@@ -28,14 +31,18 @@ extension Engine {
             action = exchange.log.refuse(
                 error, producer: producer, sequence: request.sequence, ticket: ticket, now: now)
         }
+        if let producer, let principal = session.permissions.principal {
+            exchange.log.claim(producer, for: principal)
+        }
         self.carryOut(action, ticket, exchange)
     }
 
     func askProducer(
         _ request: ProducerRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
-        let exchange = try self.exchange(named: request.exchange)
+        let exchange = try self.exchange(named: request.exchange, for: session)
         let producer = try Name(bytes: request.producer, what: "producer")
+        try self.checkProducer(producer, exchange, session)
         let ticket = Ticket(connection: session.id, stream: stream)
         let action = exchange.log.askProducer(producer, ticket: ticket, now: self.host.now)
         self.carryOut(action, ticket, exchange)

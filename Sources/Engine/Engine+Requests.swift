@@ -66,38 +66,16 @@ extension Engine {
         case .list(let list): try self.list(list, stream, session)
         case .listReceivers(let list): try self.listReceivers(list, stream, session)
         case .exchanges: self.listExchanges(stream, session)
+        case .addPrincipal(let add): try self.addPrincipal(add, stream, session)
+        case .grantPrincipal(let grant): try self.grantPrincipal(grant, stream, session)
+        case .revokePrincipal(let revoke): try self.revokePrincipal(revoke, stream, session)
+        case .rotatePrincipal(let rotate): try self.rotatePrincipal(rotate, stream, session)
+        case .listPrincipals(let list): try self.listPrincipals(list, stream, session)
         case .createExchange(let create): try self.createExchange(create, stream, session)
         case .server: self.describeServer(stream, session)
         case .listOutbox(let list): try self.listOutbox(list, stream, session)
         case .changeOutbox(let change): try self.changeOutbox(change, stream, session)
         }
-    }
-
-    private func hello(_ hello: HelloRequest, _ stream: StreamID, _ session: Session)
-        throws(Failure)
-    {
-        guard hello.client.count <= Limits.textBytesMax, hello.library.count <= Limits.textBytesMax
-        else {
-            throw Failure(
-                .invalidArgument,
-                "the client's name or library has more than \(Limits.textBytesMax) bytes")
-        }
-        session.client = String(decoding: hello.client, as: UTF8.self)
-        session.principal = "anonymous"
-        session.takesCompressed = hello.features.contains(Feature.lz4Deliveries)
-        session.machine.helloAccepted()
-        self.newcomers.left(session.id)
-        var welcome = Welcome()
-        welcome.server = Array("dormoused/\(self.version)".utf8)
-        welcome.incarnation = self.incarnation.bytes
-        welcome.frameBytesMax = UInt32(clamping: self.limits.frameBytesMax)
-        welcome.heartbeatMilliseconds = UInt32(clamping: self.limits.heartbeatMilliseconds)
-        welcome.connectionID = session.id.rawValue
-        welcome.principal = Array(session.principal.utf8)
-        welcome.features = session.takesCompressed ? [Feature.lz4Deliveries] : []
-        session.answer(stream, .hello(welcome))
-        self.logger.debug(
-            "connection opened", [.peer: session.peer.address, .client: session.client])
     }
 
     /// CANCEL: the stream ends; what a request has set in motion may still happen, but is not
@@ -124,6 +102,16 @@ extension Engine {
         }
         self.newestExchange = (bytes, exchange)
         return exchange
+    }
+
+    /// The same for a request of this session. Where nothing was granted to it, it does not learn which
+    /// exchanges there are.
+    func exchange(named bytes: [UInt8], for session: Session) throws(Failure) -> Exchange {
+        if !session.permissions.isUnlimited {
+            let name = bytes.isEmpty ? Name.main : try Name(bytes: bytes, what: "exchange")
+            _ = try session.permissions.looking(at: name)
+        }
+        return try self.exchange(named: bytes)
     }
 
     /// Work for a request that goes on beyond this turn; its number per connection is bounded.

@@ -20,6 +20,8 @@ extension Engine {
     func restore() async throws(Failure) {
         self.startedAt = self.host.wallTime
         self.incarnation = try await self.store.incarnation()
+        self.principals = PrincipalTable(try await self.store.principals())
+        self.awaitNextEnd()
         for record in try await self.store.takeExchanges(as: self.owner) {
             try await self.restore(self.add(record))
         }

@@ -8,8 +8,9 @@ extension Engine {
     func subscribe(
         _ request: SubscribeRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
-        let exchange = try self.exchange(named: request.config.exchange)
+        let exchange = try self.exchange(named: request.config.exchange, for: session)
         let plan = try SubscriptionPlan(request, limits: self.limits)
+        try self.checkSubscription(plan, exchange, session)
         // Those that are being opened count, too.
         let streams = session.subscriptions.count + session.streamsOpening
         guard streams < self.limits.streamsMax else {
@@ -42,20 +43,25 @@ extension Engine {
             return try self.wake(subscriber, plan, consumer, start: nil)
         }
         try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
+            // Somebody else may have taken the name, or a right may be gone, while this waited.
+            guard let session = self.sessions[consumer.connection] else { return }
+            try self.checkSubscription(plan, exchange, session)
+            let principal = session.permissions.principal
             if let known = exchange.subscribers[name] {
+                try await self.adopt(known, by: principal)
                 try await self.replaceConfig(of: known, plan)
                 try await self.settle(known)
                 let start = plan.reposition ? try await self.resolve(plan.start, in: exchange) : nil
                 try self.wake(known, plan, consumer, start: start)
             } else {
-                let made = try await self.makeSubscriber(name, plan, in: exchange)
+                let made = try await self.makeSubscriber(name, plan, in: exchange, for: principal)
                 try self.wake(made, plan, consumer, start: nil)
             }
         }
     }
 
     private func makeSubscriber(
-        _ name: Name, _ plan: SubscriptionPlan, in exchange: Exchange
+        _ name: Name, _ plan: SubscriptionPlan, in exchange: Exchange, for principal: Name?
     ) async throws(Failure) -> Subscriber {
         let start = try await self.resolve(plan.start, in: exchange)
         return try await self.asking(about: exchange) { () async throws(Failure) -> Subscriber in
@@ -63,7 +69,24 @@ extension Engine {
                 plan.config, in: exchange, isDurable: true)
             defer { self.release(receiver, in: exchange) }
             return try await self.manager.makeSubscriber(
-                name, receiver: receiver, in: exchange, after: start, now: self.host.wallTime)
+                name, receiver: receiver, in: exchange, after: start, principal: principal,
+                now: self.host.wallTime)
+        }
+    }
+
+    private func checkSubscription(
+        _ plan: SubscriptionPlan, _ exchange: Exchange, _ session: Session
+    ) throws(Failure) {
+        try session.permissions.subscribing(
+            as: plan.name, to: plan.config, in: exchange.name,
+            owner: plan.name.flatMap { exchange.subscribers[$0]?.principal })
+    }
+
+    /// A name that is nobody's belongs to the first principal that subscribes with it.
+    private func adopt(_ subscriber: Subscriber, by principal: Name?) async throws(Failure) {
+        guard let principal, subscriber.principal == nil else { return }
+        try await self.asking(about: subscriber.exchange) { () async throws(Failure) in
+            try await self.manager.storePrincipal(principal, of: subscriber)
         }
     }
 
@@ -142,6 +165,7 @@ extension Engine {
         // stays asleep.
         guard let session = self.sessions[consumer.connection], session.isOpen(consumer.stream)
         else { return }
+        try self.checkSubscription(plan, exchange, session)
         guard !self.isDraining else {
             throw Failure(.draining, "the server is stopping; connect again")
         }

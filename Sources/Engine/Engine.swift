@@ -51,6 +51,10 @@ package actor Engine {
     var newestExchange: (bytes: [UInt8], exchange: Exchange)?
     /// Whose rows are being written: they count, or many at once would pass the limit.
     var exchangesInMaking = 0
+    /// Who may come in.
+    package internal(set) var principals = PrincipalTable()
+    let principalTurns = Turns<Name>()
+    var failedAuthentications = FailedAuthentications()
     var incarnation = Incarnation(bytes: [])
     var startedAt = Timestamp.zero
 

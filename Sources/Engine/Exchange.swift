@@ -25,6 +25,8 @@ final class Exchange {
     }
     /// The durable ones, awake or asleep.
     var subscribers: [Name: Subscriber] = [:]
+    /// Names by the principal that has them.
+    private var namesOfPrincipal: [Name: Set<Name>] = [:]
     /// Whose rows are being written: they count, or many at once would pass the limit.
     var subscribersInMaking = 0
     /// Those with awake subscribers.
@@ -81,11 +83,64 @@ final class Exchange {
     func add(_ subscriber: Subscriber, named name: Name) {
         self.subscribers[name] = subscriber
         self.namesInOrder = nil
+        if let principal = subscriber.principal { self.give(subscriber, to: principal) }
     }
 
     func remove(named name: Name) {
-        self.subscribers[name] = nil
+        let subscriber = self.subscribers.removeValue(forKey: name)
         self.namesInOrder = nil
+        guard let principal = subscriber?.principal else { return }
+        self.namesOfPrincipal[principal]?.remove(name)
+        if self.namesOfPrincipal[principal]?.isEmpty == true {
+            self.namesOfPrincipal[principal] = nil
+        }
+    }
+
+    /// The name belongs to this principal.
+    func give(_ subscriber: Subscriber, to principal: Name) {
+        subscriber.principal = principal
+        if let name = subscriber.name {
+            self.namesOfPrincipal[principal, default: []].insert(name)
+        }
+    }
+
+    /// The receivers of the subscribers that somebody is shown, with how many of these are awake and asleep.
+    func receivers(in sight: Permissions.Sight) -> [(Receiver, awake: Int, sleeping: Int)] {
+        switch sight {
+        case .all:
+            return self.sortedReceivers.map { ($0, $0.awake.count, $0.sleeping) }
+        case .own:
+            var places: [ObjectIdentifier: Int] = [:]
+            var found: [(Receiver, awake: Int, sleeping: Int)] = []
+            for subscriber in self.names(in: sight).compactMap({ self.subscribers[$0] }) {
+                let receiver = subscriber.receiver
+                let place = places[ObjectIdentifier(receiver), default: found.count]
+                if place == found.count {
+                    places[ObjectIdentifier(receiver)] = place
+                    found.append((receiver, 0, 0))
+                }
+                if subscriber.machine.awake == nil {
+                    found[place].sleeping += 1
+                } else {
+                    found[place].awake += 1
+                }
+            }
+            return found
+        }
+    }
+
+    /// The names that somebody is shown, in order.
+    func names(in sight: Permissions.Sight) -> [Name] {
+        switch sight {
+        case .all: return self.sortedNames
+        case .own(let principal, let administered):
+            var names = self.namesOfPrincipal[principal] ?? []
+            for prefix in administered {
+                let start = self.sortedNames.partitioningIndex { $0.text >= prefix }
+                names.formUnion(self.sortedNames[start...].prefix { $0.text.hasPrefix(prefix) })
+            }
+            return names.sorted()
+        }
     }
 
     func woke(_ subscriber: Subscriber) {

@@ -26,9 +26,11 @@ package protocol Peer: AnyObject, Sendable {
     func closeAfterFlush()
 }
 
-/// Time, chance and one alarm clock; everything that the engine needs of the world besides peers
+/// Time, chance, one alarm clock, and cryptography; everything that the engine needs of the world besides peers
 /// and the store. Used on the engine's executor only.
-package protocol Host: AnyObject, Sendable {
+package protocol Host: AnyObject, Cryptography, Sendable {
+    /// The unix user that the server runs as.
+    var userID: UInt32 { get }
     var now: Instant { get }
     var wallTime: Timestamp { get }
     /// `Engine.alarm` is to be called at this time, once; replaces the one before.

@@ -106,7 +106,7 @@ final class ReceiverManager {
     /// Makes a durable subscriber that begins after `position`: its row first.
     func makeSubscriber(
         _ name: Name, receiver: Receiver, in exchange: Exchange, after position: Position,
-        now: Timestamp
+        principal: Name?, now: Timestamp
     ) async throws(Failure) -> Subscriber {
         guard exchange.subscribers.count + exchange.subscribersInMaking < self.limits.subscribersMax
         else {
@@ -117,7 +117,7 @@ final class ReceiverManager {
         }
         let subscriber = Subscriber(
             name: name, exchange: exchange, receiver: receiver,
-            machine: SubscriberMachine(createdAt: position, now: now))
+            machine: SubscriberMachine(createdAt: position, now: now), principal: principal)
         exchange.subscribersInMaking += 1
         defer { exchange.subscribersInMaking -= 1 }
         if let record = subscriber.record { try await self.overwrite(record) }
@@ -163,6 +163,21 @@ final class ReceiverManager {
                     position: record.position, epoch: record.epoch, pause: pause,
                     principal: record.principal))
         }
+    }
+
+    /// A name that was nobody's belongs to this principal from now on.
+    func storePrincipal(
+        _ principal: Name, of subscriber: Subscriber
+    ) async throws(Failure) {
+        try await self.changing(subscriber) { () async throws(Failure) in
+            guard let record = subscriber.record else { return }
+            try await self.store.storeSubscriber(
+                SubscriberRecord(
+                    exchange: record.exchange, name: record.name, receiver: record.receiver,
+                    position: record.position, epoch: record.epoch, pause: record.pause,
+                    principal: principal))
+        }
+        subscriber.exchange.give(subscriber, to: principal)
     }
 
     /// Before a subscriber is used again whose last change had an unknown outcome: its row becomes

@@ -38,9 +38,15 @@ final class Session {
     /// Larger ones are given back: connections are many, and most are idle.
     private static let spareBytesMax = 256
     var client = ""
-    var principal = ""
     /// Asked for in its hello: chunks that are sent whole may go compressed.
     var takesCompressed = false
+    /// nil before the hello.
+    var identity: SessionIdentity?
+    var permissions = Permissions.everything
+    /// What it may publish as it last did; only for principals.
+    var publishGate: PublishGate?
+    /// It did not show who it is, and is told so after a pause.
+    var refusal: (stream: StreamID, failure: Failure)?
 
     init(peer: any Peer, limits: Limits, now: Instant) {
         self.peer = peer
@@ -50,6 +56,7 @@ final class Session {
     }
 
     var id: ConnectionID { self.peer.id }
+    var principal: String { self.identity?.name ?? "" }
 
     // MARK: Sending
 

@@ -44,7 +44,8 @@ package final class Client {
     /// Connects and says hello. Throws `unavailable`, `deadlineExceeded`, what the server refuses
     /// with, or `internal` when it does not speak the protocol.
     package init(
-        address: Address, clientName: String, timeoutMilliseconds: Int = 10_000
+        address: Address, clientName: String, token: [UInt8] = [],
+        timeoutMilliseconds: Int = 10_000
     ) throws(Failure) {
         self.address = address
         self.timeoutMilliseconds = timeoutMilliseconds
@@ -54,6 +55,7 @@ package final class Client {
         var hello = HelloRequest()
         hello.client = Array(clientName.utf8.prefix(Limits.textBytesMax))
         hello.library = Array("dormouse-plain/1".utf8)
+        hello.token = token
         let reply = try self.call(.hello(hello))
         guard case .hello(let welcome) = reply else {
             throw self.end(Failure(.internal, "the answer to Hello is another reply"))

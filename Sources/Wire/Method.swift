@@ -19,6 +19,11 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case server = 44
     case listOutbox = 60
     case changeOutbox = 61
+    case addPrincipal = 50
+    case grantPrincipal = 51
+    case revokePrincipal = 52
+    case rotatePrincipal = 53
+    case listPrincipals = 54
 
     /// The name in dormouse.proto and in what people are shown.
     package var name: String {
@@ -41,6 +46,11 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .server: "Server"
         case .listOutbox: "ListOutbox"
         case .changeOutbox: "ChangeOutbox"
+        case .addPrincipal: "AddPrincipal"
+        case .grantPrincipal: "GrantPrincipal"
+        case .revokePrincipal: "RevokePrincipal"
+        case .rotatePrincipal: "RotatePrincipal"
+        case .listPrincipals: "ListPrincipals"
         }
     }
 }

@@ -20,6 +20,9 @@ package enum Reply: Hashable, Sendable {
     case server(ServerReply)
     case listOutbox(ListOutboxReply)
     case changeOutbox(ChangeOutboxReply)
+    /// Of adding, granting, revoking and rotating.
+    case principal(PrincipalReply)
+    case listPrincipals(ListPrincipalsReply)
 }
 
 extension Reply {
@@ -48,6 +51,8 @@ extension Reply {
         case .server(let message): message.encode(into: &bytes)
         case .listOutbox(let message): message.encode(into: &bytes)
         case .changeOutbox(let message): message.encode(into: &bytes)
+        case .principal(let message): message.encode(into: &bytes)
+        case .listPrincipals(let message): message.encode(into: &bytes)
         }
     }
 
@@ -98,6 +103,11 @@ extension Reply {
         case .changeOutbox:
             return .changeOutbox(
                 try ChangeOutboxReply.decode(payload, factor: factor, arena: arena))
+        case .addPrincipal, .grantPrincipal, .revokePrincipal, .rotatePrincipal:
+            return .principal(try PrincipalReply.decode(payload, factor: factor, arena: arena))
+        case .listPrincipals:
+            return .listPrincipals(
+                try ListPrincipalsReply.decode(payload, factor: factor, arena: arena))
         }
     }
 }

@@ -20,6 +20,11 @@ package enum Request: Hashable, Sendable {
     case server(ServerRequest)
     case listOutbox(ListOutboxRequest)
     case changeOutbox(ChangeOutboxRequest)
+    case addPrincipal(AddPrincipalRequest)
+    case grantPrincipal(GrantPrincipalRequest)
+    case revokePrincipal(RevokePrincipalRequest)
+    case rotatePrincipal(RotatePrincipalRequest)
+    case listPrincipals(ListPrincipalsRequest)
 }
 
 extension Request {
@@ -43,6 +48,11 @@ extension Request {
         case .server: .server
         case .listOutbox: .listOutbox
         case .changeOutbox: .changeOutbox
+        case .addPrincipal: .addPrincipal
+        case .grantPrincipal: .grantPrincipal
+        case .revokePrincipal: .revokePrincipal
+        case .rotatePrincipal: .rotatePrincipal
+        case .listPrincipals: .listPrincipals
         }
     }
 
@@ -99,6 +109,21 @@ extension Request {
         case .changeOutbox:
             return .changeOutbox(
                 try ChangeOutboxRequest.decode(payload, factor: factor, arena: arena))
+        case .addPrincipal:
+            return .addPrincipal(
+                try AddPrincipalRequest.decode(payload, factor: factor, arena: arena))
+        case .grantPrincipal:
+            return .grantPrincipal(
+                try GrantPrincipalRequest.decode(payload, factor: factor, arena: arena))
+        case .revokePrincipal:
+            return .revokePrincipal(
+                try RevokePrincipalRequest.decode(payload, factor: factor, arena: arena))
+        case .rotatePrincipal:
+            return .rotatePrincipal(
+                try RotatePrincipalRequest.decode(payload, factor: factor, arena: arena))
+        case .listPrincipals:
+            return .listPrincipals(
+                try ListPrincipalsRequest.decode(payload, factor: factor, arena: arena))
         }
     }
 
@@ -123,6 +148,11 @@ extension Request {
         case .server(let message): message.encode(into: &bytes)
         case .listOutbox(let message): message.encode(into: &bytes)
         case .changeOutbox(let message): message.encode(into: &bytes)
+        case .addPrincipal(let message): message.encode(into: &bytes)
+        case .grantPrincipal(let message): message.encode(into: &bytes)
+        case .revokePrincipal(let message): message.encode(into: &bytes)
+        case .rotatePrincipal(let message): message.encode(into: &bytes)
+        case .listPrincipals(let message): message.encode(into: &bytes)
         }
     }
 }

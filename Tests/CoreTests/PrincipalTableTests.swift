@@ -191,7 +191,8 @@ private struct PlainCryptography: Cryptography {
         let grant = try Grant(.publish, in: .main)
         for _ in 0..<2 {
             table.apply(
-                try table.granting(shop, [grant], by: Self.root, at: Self.start).change.principal)
+                try table.granting(shop, [grant, grant], by: Self.root, at: Self.start)
+                    .change.principal)
         }
         #expect(table.permissions(of: shop) == Permissions(shop, [grant]))
         table.apply(

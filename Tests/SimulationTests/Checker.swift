@@ -39,6 +39,10 @@ final class Checker: @unchecked Sendable {
     private var lastTimes: [ExchangeID: Timestamp] = [:]
     private var writers: [ExchangeID: (epoch: OwnerEpoch, server: Int)] = [:]
     var names: [NameKey: NameState] = [:]
+    /// There is a principal, and somebody was told so.
+    var isClosed = false
+    /// What each unix user may have at most.
+    var possibleGrants: [UInt32: [PrincipalGrant]] = [:]
 
     func broke(_ invariant: Invariant, _ text: String) {
         guard self.broken == nil else { return }

@@ -11,6 +11,8 @@ struct Plan {
     var writers = 0
     var hasAdministrator = true
     var hasStranger = true
+    /// Consumers that are principals, whose grants come and go.
+    var tenants = 0
     /// Faults of the store while it is not healed.
     var faults = StoreFaults.none
     /// Of each tick, in cases of 1,000.
@@ -44,6 +46,8 @@ struct Plan {
         self.activeMilliseconds = dice.within(500...2_500)
         self.eventsMax = dice.within(30...250)
         self.drawTrouble(dice)
+        // Servers do not hear of each other's changes.
+        self.tenants = self.seconds == 0 && dice.chance(500) ? 2 : 0
     }
 
     private mutating func drawTrouble(_ dice: Dice) {

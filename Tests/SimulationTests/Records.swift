@@ -24,6 +24,7 @@ enum Invariant: String {
     case decoding = "every byte that the server sends can be decoded"
     case memory = "memory is bounded"
     case storedAsKnown = "whoever is awake is stored as it is known"
+    case granted = "nobody is sent what was not granted"
     case complete = "complete after quiet"
     case ends = "everything ends"
 }
@@ -120,10 +121,15 @@ struct NaiveMatcher {
     }
 
     func matches(_ entry: LogEntry) -> Bool {
-        let isKey =
-            self.patterns.isEmpty
-            || self.patterns.contains { Self.matches($0[...], entry.words[...]) }
-        return isKey && self.headers.allSatisfy { Self.matches($0, entry.event.headers) }
+        self.matches(words: entry.words)
+            && self.headers.allSatisfy { Self.matches($0, entry.event.headers) }
+    }
+
+    /// As far as keys tell.
+    func matches(key: [UInt8]) -> Bool { self.matches(words: Self.words(key)) }
+
+    private func matches(words: [[UInt8]]) -> Bool {
+        self.patterns.isEmpty || self.patterns.contains { Self.matches($0[...], words[...]) }
     }
 
     private static func matches(_ pattern: ArraySlice<[UInt8]>, _ key: ArraySlice<[UInt8]>) -> Bool

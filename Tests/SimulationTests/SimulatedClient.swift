@@ -8,6 +8,8 @@ import Wire
 class SimulatedClient: @unchecked Sendable {
     unowned let simulation: Simulation
     let number: Int
+    /// Who connects, as the kernel says; 0 administers.
+    var user: UInt32 = 0
     private(set) var connection: SimulatedConnection?
     private(set) var isOpen = false
     private(set) var asked: [UInt32: Asked] = [:]

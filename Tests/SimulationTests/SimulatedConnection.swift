@@ -16,6 +16,7 @@ final class SimulatedConnection: Peer, @unchecked Sendable {
     private unowned let simulation: Simulation
     private weak var client: SimulatedClient?
     private let tap: Tap
+    private let user: UInt32
 
     private var queue: [UInt8] = []
     private var kernel: [UInt8] = []
@@ -47,7 +48,9 @@ final class SimulatedConnection: Peer, @unchecked Sendable {
         self.id = id
         self.server = server
         self.client = client
-        self.tap = Tap(simulation, connection: Int(id.rawValue))
+        self.user = client.user
+        self.tap = Tap(
+            simulation, connection: Int(id.rawValue), user: client.user, server: server.number)
         self.kernelMax = simulation.dice.within(64...8_000)
         self.lowWater = simulation.dice.below(simulation.plan.limits.outboundBytesMax)
         self.progress = simulation.now
@@ -72,7 +75,10 @@ final class SimulatedConnection: Peer, @unchecked Sendable {
     // MARK: Peer
 
     var address: String { "simulated:\(self.id.rawValue)" }
-    var identity: PeerIdentity { PeerIdentity(isLocal: true, network: nil) }
+    var identity: PeerIdentity {
+        PeerIdentity(
+            evidence: .unixUser(uid: self.user, gid: self.user), isLocal: true, network: nil)
+    }
     var queuedBytes: Int { self.queue.count }
     private(set) var takenBytes: UInt64 = 0
     var lastWriteProgress: Instant { Instant(rawValue: self.progress) }

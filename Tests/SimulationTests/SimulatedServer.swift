@@ -151,6 +151,17 @@ final class SimulatedServer: Host, @unchecked Sendable {
     func random(below bound: Int) -> Int {
         self.simulation.dice.below(bound)
     }
+
+    // MARK: Cryptography
+
+    /// Nobody that is simulated guesses: it must only be the same for the same bytes.
+    var userID: UInt32 { 0 }
+    func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool { left == right }
+    func sha256(_ bytes: [UInt8]) -> [UInt8] { bytes.reversed() + [UInt8(bytes.count & 255)] }
+
+    func randomBytes(_ count: Int) throws(Failure) -> [UInt8] {
+        (0..<count).map { _ in UInt8(self.simulation.dice.below(256)) }
+    }
 }
 
 /// The engine is made with its host, and the server with its engine.
@@ -164,4 +175,10 @@ private final class HostRelay: Host, @unchecked Sendable {
     func setAlarm(at time: Instant) { self.server?.setAlarm(at: time) }
     var queuedBytes: Int { self.server?.queuedBytes ?? 0 }
     func random(below bound: Int) -> Int { self.server?.random(below: bound) ?? 0 }
+    var userID: UInt32 { self.server?.userID ?? 0 }
+    func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool { left == right }
+    func sha256(_ bytes: [UInt8]) -> [UInt8] { self.server?.sha256(bytes) ?? [] }
+    func randomBytes(_ count: Int) throws(Failure) -> [UInt8] {
+        try self.server?.randomBytes(count) ?? []
+    }
 }

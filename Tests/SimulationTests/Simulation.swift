@@ -139,6 +139,12 @@ final class Simulation: @unchecked Sendable {
         for number in 0..<self.plan.consumers { self.add(Consumer(self, number: 100 + number)) }
         for number in 0..<self.plan.writers { OutboxWriter(self, number: 400 + number).begin() }
         if self.plan.hasAdministrator { self.add(Administrator(self, number: 200)) }
+        for number in 0..<self.plan.tenants {
+            let tenant = Consumer(self, number: 400 + number)
+            tenant.user = Registrar.firstUser + UInt32(number)
+            self.add(tenant)
+        }
+        if self.plan.tenants > 0 { self.add(Registrar(self, number: 500)) }
         if self.plan.hasStranger { self.add(Stranger(self, number: 300)) }
         self.tick()
         self.after(self.plan.activeMilliseconds * 1_000) { self.heal() }

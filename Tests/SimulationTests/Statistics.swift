@@ -45,6 +45,8 @@ struct Statistics {
     /// Of the outbox, to the log.
     var movedRows = 0
     var rowsSetAside = 0
+    var principalChanges = 0
+    var tenantEvents = 0
 
     static let counters: [(name: String, path: any WritableKeyPath<Statistics, Int> & Sendable)] = [
         ("seeds", \.seeds), ("steps", \.steps), ("virtual ms", \.virtualMilliseconds),
@@ -65,6 +67,8 @@ struct Statistics {
         ("deleted chunks", \.deletedChunks),
         ("saved positions", \.savedPositions), ("moved rows", \.movedRows),
         ("rows set aside", \.rowsSetAside),
+        ("principal changes", \.principalChanges),
+        ("events to tenants", \.tenantEvents),
     ]
 
     mutating func add(_ other: Statistics) {

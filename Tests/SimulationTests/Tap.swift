@@ -29,6 +29,8 @@ enum Asked {
 final class Tap {
     private unowned let simulation: Simulation
     private let connection: Int
+    private let user: UInt32
+    private let server: Int
     private var decoder = FrameDecoder(payloadBytesMax: Limits.frameBytesMaxMax)
     private let arena = Arena()
     private var asked: [UInt32: Asked] = [:]
@@ -37,8 +39,10 @@ final class Tap {
     /// ON_SEND: what is confirmed when the socket has taken this much.
     private var handing: [(bytes: UInt64, record: StreamRecord, upto: Position)] = []
 
-    init(_ simulation: Simulation, connection: Int) {
+    init(_ simulation: Simulation, connection: Int, user: UInt32, server: Int) {
         self.simulation = simulation
+        self.user = user
+        self.server = server
         self.connection = connection
     }
 
@@ -102,9 +106,16 @@ final class Tap {
         }
         let delivery = try Delivery.decode(payload)
         self.checker.delivered(delivery, on: record)
+        self.checkGranted(delivery.events, record.exchange)
         if record.request.acknowledgement == .onSend {
             self.handing.append((self.sentBytes, record, delivery.header.upto))
         }
+    }
+
+    /// A server that another one has replaced knows nothing of later changes.
+    private func checkGranted(_ events: [Event], _ exchange: ExchangeID) {
+        guard self.server == self.simulation.servers.last?.number else { return }
+        self.checker.checkGranted(events, of: exchange, to: self.user)
     }
 
     private func answer(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) throws(Failure) {
@@ -126,6 +137,7 @@ final class Tap {
             self.checker.acknowledged(attempt, reply)
         case (.fetch(let record), .fetch(let delivery)):
             self.checker.fetched(delivery, record)
+            self.checkGranted(delivery.events, record.exchange)
         default: break
         }
     }

@@ -90,7 +90,7 @@ enum Samples {
                 .server(ServerRequest()),
                 .listOutbox(ListOutboxRequest(after: 17, pageSize: 200)),
                 .changeOutbox(ChangeOutboxRequest(ids: [1, 1 << 40], isAll: true, isDrop: true)),
-            ]
+            ] + Self.principalRequests
         }
     }
 
@@ -154,7 +154,7 @@ enum Samples {
                 ]))
         ),
         (.changeOutbox, .changeOutbox(ChangeOutboxReply(count: 500))),
-    ]
+    ] + Self.principalReplies
 
     static let subscription = Subscription(
         exchange: bytes("orders"), name: bytes("billing"), config: Self.config,
@@ -176,7 +176,7 @@ enum Samples {
         .exchanges(ExchangesRequest()), .createExchange(ExchangeRequest()),
         .server(ServerRequest()), .listOutbox(ListOutboxRequest()),
         .changeOutbox(ChangeOutboxRequest()),
-    ]
+    ] + Self.defaultPrincipalRequests
 
     static let defaultReplies: [(Wire.Method, Reply)] = [
         (.hello, .hello(Welcome())), (.publish, .publish(PublishReply())),
@@ -189,7 +189,7 @@ enum Samples {
         (.createExchange, .createExchange(ExchangeInfo())),
         (.server, .server(ServerReply())), (.listOutbox, .listOutbox(ListOutboxReply())),
         (.changeOutbox, .changeOutbox(ChangeOutboxReply())),
-    ]
+    ] + Self.defaultPrincipalReplies
 
     /// One frame of every type.
     static var frames: [(name: String, frame: Frame)] {

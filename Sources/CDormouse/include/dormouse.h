@@ -115,6 +115,7 @@ DORMOUSE_API dormouse_status dormouse_set_uri(dormouse *client, const char *uri)
  *
  *   client                 name of this connection, for people
  *   token                  what the server knows you by; without TLS it is sent to this machine only
+ *   token_file             a file with the token in it, read anew for each connection
  *   insecure_token         yes: send the token without TLS to other machines, too (no)
  *   exchange               the exchange of this handle (main)
  *   producer               name under which events are published; with it, no event is stored twice
@@ -496,5 +497,7 @@ DORMOUSE_API dormouse_status dormouse_describe_server(dormouse *client, int time
 #ifdef __cplusplus
 }
 #endif
+
+#include "dormouse_principals.h"
 
 #endif

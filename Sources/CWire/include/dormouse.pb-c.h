@@ -57,6 +57,16 @@ typedef struct Dormouse__V1__ChangeOutboxRequest Dormouse__V1__ChangeOutboxReque
 typedef struct Dormouse__V1__ChangeOutboxReply Dormouse__V1__ChangeOutboxReply;
 typedef struct Dormouse__V1__ServerRequest Dormouse__V1__ServerRequest;
 typedef struct Dormouse__V1__ServerReply Dormouse__V1__ServerReply;
+typedef struct Dormouse__V1__PrincipalGrant Dormouse__V1__PrincipalGrant;
+typedef struct Dormouse__V1__CredentialInfo Dormouse__V1__CredentialInfo;
+typedef struct Dormouse__V1__PrincipalInfo Dormouse__V1__PrincipalInfo;
+typedef struct Dormouse__V1__AddPrincipalRequest Dormouse__V1__AddPrincipalRequest;
+typedef struct Dormouse__V1__GrantPrincipalRequest Dormouse__V1__GrantPrincipalRequest;
+typedef struct Dormouse__V1__RevokePrincipalRequest Dormouse__V1__RevokePrincipalRequest;
+typedef struct Dormouse__V1__RotatePrincipalRequest Dormouse__V1__RotatePrincipalRequest;
+typedef struct Dormouse__V1__PrincipalReply Dormouse__V1__PrincipalReply;
+typedef struct Dormouse__V1__ListPrincipalsRequest Dormouse__V1__ListPrincipalsRequest;
+typedef struct Dormouse__V1__ListPrincipalsReply Dormouse__V1__ListPrincipalsReply;
 typedef struct Dormouse__V1__Failure Dormouse__V1__Failure;
 
 
@@ -98,6 +108,21 @@ typedef enum _Dormouse__V1__SubscriberState {
   DORMOUSE__V1__SUBSCRIBER_STATE__PAUSED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(DORMOUSE__V1__SUBSCRIBER_STATE)
 } Dormouse__V1__SubscriberState;
+/*
+ * Who may come in: see docs/principals.md. An exchange "*" is every one, an empty one is "main"; an empty pattern is "#".
+ */
+typedef enum _Dormouse__V1__Right {
+  DORMOUSE__V1__RIGHT__PUBLISH = 0,
+  DORMOUSE__V1__RIGHT__SUBSCRIBE = 1,
+  DORMOUSE__V1__RIGHT__ADMINISTER = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(DORMOUSE__V1__RIGHT)
+} Dormouse__V1__Right;
+typedef enum _Dormouse__V1__CredentialKind {
+  DORMOUSE__V1__CREDENTIAL_KIND__TOKEN = 0,
+  DORMOUSE__V1__CREDENTIAL_KIND__CERTIFICATE = 1,
+  DORMOUSE__V1__CREDENTIAL_KIND__UNIX_USER = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(DORMOUSE__V1__CREDENTIAL_KIND)
+} Dormouse__V1__CredentialKind;
 
 /* --- messages --- */
 
@@ -782,6 +807,149 @@ struct  Dormouse__V1__ServerReply
 #define DORMOUSE__V1__SERVER_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__server_reply__descriptor) \
     , {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL} }
+
+
+struct  Dormouse__V1__PrincipalGrant
+{
+  ProtobufCMessage base;
+  Dormouse__V1__Right right;
+  ProtobufCBinaryData exchange;
+  ProtobufCBinaryData pattern;
+  ProtobufCBinaryData name_prefix;
+};
+#define DORMOUSE__V1__PRINCIPAL_GRANT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__principal_grant__descriptor) \
+    , DORMOUSE__V1__RIGHT__PUBLISH, {0,NULL}, {0,NULL}, {0,NULL} }
+
+
+/*
+ * subject: a certificate's name such as "URI:spiffe://example/billing", or a unix user's number. ends_at 0 = no end.
+ */
+struct  Dormouse__V1__CredentialInfo
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData id;
+  Dormouse__V1__CredentialKind kind;
+  ProtobufCBinaryData subject;
+  uint64_t created_at;
+  uint64_t ends_at;
+};
+#define DORMOUSE__V1__CREDENTIAL_INFO__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__credential_info__descriptor) \
+    , {0,NULL}, DORMOUSE__V1__CREDENTIAL_KIND__TOKEN, {0,NULL}, 0, 0 }
+
+
+struct  Dormouse__V1__PrincipalInfo
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  protobuf_c_boolean revoked;
+  uint64_t created_at;
+  size_t n_credentials;
+  Dormouse__V1__CredentialInfo **credentials;
+  size_t n_grants;
+  Dormouse__V1__PrincipalGrant **grants;
+  /*
+   * now
+   */
+  uint32_t connections;
+};
+#define DORMOUSE__V1__PRINCIPAL_INFO__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__principal_info__descriptor) \
+    , {0,NULL}, 0, 0, 0,NULL, 0,NULL, 0 }
+
+
+struct  Dormouse__V1__AddPrincipalRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  Dormouse__V1__CredentialKind credential;
+  ProtobufCBinaryData subject;
+  size_t n_grants;
+  Dormouse__V1__PrincipalGrant **grants;
+};
+#define DORMOUSE__V1__ADD_PRINCIPAL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__add_principal_request__descriptor) \
+    , {0,NULL}, DORMOUSE__V1__CREDENTIAL_KIND__TOKEN, {0,NULL}, 0,NULL }
+
+
+struct  Dormouse__V1__GrantPrincipalRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  size_t n_grants;
+  Dormouse__V1__PrincipalGrant **grants;
+};
+#define DORMOUSE__V1__GRANT_PRINCIPAL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__grant_principal_request__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
+struct  Dormouse__V1__RevokePrincipalRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  size_t n_grants;
+  Dormouse__V1__PrincipalGrant **grants;
+  size_t n_credentials;
+  ProtobufCBinaryData *credentials;
+};
+#define DORMOUSE__V1__REVOKE_PRINCIPAL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__revoke_principal_request__descriptor) \
+    , {0,NULL}, 0,NULL, 0,NULL }
+
+
+struct  Dormouse__V1__RotatePrincipalRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  Dormouse__V1__CredentialKind credential;
+  ProtobufCBinaryData subject;
+  uint64_t grace_ms;
+};
+#define DORMOUSE__V1__ROTATE_PRINCIPAL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__rotate_principal_request__descriptor) \
+    , {0,NULL}, DORMOUSE__V1__CREDENTIAL_KIND__TOKEN, {0,NULL}, 0 }
+
+
+struct  Dormouse__V1__PrincipalReply
+{
+  ProtobufCMessage base;
+  /*
+   * as it is now
+   */
+  Dormouse__V1__PrincipalInfo *principal;
+  /*
+   * "id.secret", when one was made; never shown again
+   */
+  ProtobufCBinaryData token;
+};
+#define DORMOUSE__V1__PRINCIPAL_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__principal_reply__descriptor) \
+    , NULL, {0,NULL} }
+
+
+struct  Dormouse__V1__ListPrincipalsRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name_prefix;
+  ProtobufCBinaryData page_token;
+};
+#define DORMOUSE__V1__LIST_PRINCIPALS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_principals_request__descriptor) \
+    , {0,NULL}, {0,NULL} }
+
+
+struct  Dormouse__V1__ListPrincipalsReply
+{
+  ProtobufCMessage base;
+  size_t n_principals;
+  Dormouse__V1__PrincipalInfo **principals;
+  ProtobufCBinaryData next_page_token;
+};
+#define DORMOUSE__V1__LIST_PRINCIPALS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_principals_reply__descriptor) \
+    , 0,NULL, {0,NULL} }
 
 
 struct  Dormouse__V1__Failure
@@ -1596,6 +1764,196 @@ Dormouse__V1__ServerReply *
 void   dormouse__v1__server_reply__free_unpacked
                      (Dormouse__V1__ServerReply *message,
                       ProtobufCAllocator *allocator);
+/* Dormouse__V1__PrincipalGrant methods */
+void   dormouse__v1__principal_grant__init
+                     (Dormouse__V1__PrincipalGrant         *message);
+size_t dormouse__v1__principal_grant__get_packed_size
+                     (const Dormouse__V1__PrincipalGrant   *message);
+size_t dormouse__v1__principal_grant__pack
+                     (const Dormouse__V1__PrincipalGrant   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__principal_grant__pack_to_buffer
+                     (const Dormouse__V1__PrincipalGrant   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__PrincipalGrant *
+       dormouse__v1__principal_grant__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__principal_grant__free_unpacked
+                     (Dormouse__V1__PrincipalGrant *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__CredentialInfo methods */
+void   dormouse__v1__credential_info__init
+                     (Dormouse__V1__CredentialInfo         *message);
+size_t dormouse__v1__credential_info__get_packed_size
+                     (const Dormouse__V1__CredentialInfo   *message);
+size_t dormouse__v1__credential_info__pack
+                     (const Dormouse__V1__CredentialInfo   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__credential_info__pack_to_buffer
+                     (const Dormouse__V1__CredentialInfo   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__CredentialInfo *
+       dormouse__v1__credential_info__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__credential_info__free_unpacked
+                     (Dormouse__V1__CredentialInfo *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__PrincipalInfo methods */
+void   dormouse__v1__principal_info__init
+                     (Dormouse__V1__PrincipalInfo         *message);
+size_t dormouse__v1__principal_info__get_packed_size
+                     (const Dormouse__V1__PrincipalInfo   *message);
+size_t dormouse__v1__principal_info__pack
+                     (const Dormouse__V1__PrincipalInfo   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__principal_info__pack_to_buffer
+                     (const Dormouse__V1__PrincipalInfo   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__PrincipalInfo *
+       dormouse__v1__principal_info__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__principal_info__free_unpacked
+                     (Dormouse__V1__PrincipalInfo *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__AddPrincipalRequest methods */
+void   dormouse__v1__add_principal_request__init
+                     (Dormouse__V1__AddPrincipalRequest         *message);
+size_t dormouse__v1__add_principal_request__get_packed_size
+                     (const Dormouse__V1__AddPrincipalRequest   *message);
+size_t dormouse__v1__add_principal_request__pack
+                     (const Dormouse__V1__AddPrincipalRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__add_principal_request__pack_to_buffer
+                     (const Dormouse__V1__AddPrincipalRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__AddPrincipalRequest *
+       dormouse__v1__add_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__add_principal_request__free_unpacked
+                     (Dormouse__V1__AddPrincipalRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__GrantPrincipalRequest methods */
+void   dormouse__v1__grant_principal_request__init
+                     (Dormouse__V1__GrantPrincipalRequest         *message);
+size_t dormouse__v1__grant_principal_request__get_packed_size
+                     (const Dormouse__V1__GrantPrincipalRequest   *message);
+size_t dormouse__v1__grant_principal_request__pack
+                     (const Dormouse__V1__GrantPrincipalRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__grant_principal_request__pack_to_buffer
+                     (const Dormouse__V1__GrantPrincipalRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__GrantPrincipalRequest *
+       dormouse__v1__grant_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__grant_principal_request__free_unpacked
+                     (Dormouse__V1__GrantPrincipalRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__RevokePrincipalRequest methods */
+void   dormouse__v1__revoke_principal_request__init
+                     (Dormouse__V1__RevokePrincipalRequest         *message);
+size_t dormouse__v1__revoke_principal_request__get_packed_size
+                     (const Dormouse__V1__RevokePrincipalRequest   *message);
+size_t dormouse__v1__revoke_principal_request__pack
+                     (const Dormouse__V1__RevokePrincipalRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__revoke_principal_request__pack_to_buffer
+                     (const Dormouse__V1__RevokePrincipalRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__RevokePrincipalRequest *
+       dormouse__v1__revoke_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__revoke_principal_request__free_unpacked
+                     (Dormouse__V1__RevokePrincipalRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__RotatePrincipalRequest methods */
+void   dormouse__v1__rotate_principal_request__init
+                     (Dormouse__V1__RotatePrincipalRequest         *message);
+size_t dormouse__v1__rotate_principal_request__get_packed_size
+                     (const Dormouse__V1__RotatePrincipalRequest   *message);
+size_t dormouse__v1__rotate_principal_request__pack
+                     (const Dormouse__V1__RotatePrincipalRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__rotate_principal_request__pack_to_buffer
+                     (const Dormouse__V1__RotatePrincipalRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__RotatePrincipalRequest *
+       dormouse__v1__rotate_principal_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__rotate_principal_request__free_unpacked
+                     (Dormouse__V1__RotatePrincipalRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__PrincipalReply methods */
+void   dormouse__v1__principal_reply__init
+                     (Dormouse__V1__PrincipalReply         *message);
+size_t dormouse__v1__principal_reply__get_packed_size
+                     (const Dormouse__V1__PrincipalReply   *message);
+size_t dormouse__v1__principal_reply__pack
+                     (const Dormouse__V1__PrincipalReply   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__principal_reply__pack_to_buffer
+                     (const Dormouse__V1__PrincipalReply   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__PrincipalReply *
+       dormouse__v1__principal_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__principal_reply__free_unpacked
+                     (Dormouse__V1__PrincipalReply *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ListPrincipalsRequest methods */
+void   dormouse__v1__list_principals_request__init
+                     (Dormouse__V1__ListPrincipalsRequest         *message);
+size_t dormouse__v1__list_principals_request__get_packed_size
+                     (const Dormouse__V1__ListPrincipalsRequest   *message);
+size_t dormouse__v1__list_principals_request__pack
+                     (const Dormouse__V1__ListPrincipalsRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__list_principals_request__pack_to_buffer
+                     (const Dormouse__V1__ListPrincipalsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ListPrincipalsRequest *
+       dormouse__v1__list_principals_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__list_principals_request__free_unpacked
+                     (Dormouse__V1__ListPrincipalsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ListPrincipalsReply methods */
+void   dormouse__v1__list_principals_reply__init
+                     (Dormouse__V1__ListPrincipalsReply         *message);
+size_t dormouse__v1__list_principals_reply__get_packed_size
+                     (const Dormouse__V1__ListPrincipalsReply   *message);
+size_t dormouse__v1__list_principals_reply__pack
+                     (const Dormouse__V1__ListPrincipalsReply   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__list_principals_reply__pack_to_buffer
+                     (const Dormouse__V1__ListPrincipalsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ListPrincipalsReply *
+       dormouse__v1__list_principals_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__list_principals_reply__free_unpacked
+                     (Dormouse__V1__ListPrincipalsReply *message,
+                      ProtobufCAllocator *allocator);
 /* Dormouse__V1__Failure methods */
 void   dormouse__v1__failure__init
                      (Dormouse__V1__Failure         *message);
@@ -1743,6 +2101,36 @@ typedef void (*Dormouse__V1__ServerRequest_Closure)
 typedef void (*Dormouse__V1__ServerReply_Closure)
                  (const Dormouse__V1__ServerReply *message,
                   void *closure_data);
+typedef void (*Dormouse__V1__PrincipalGrant_Closure)
+                 (const Dormouse__V1__PrincipalGrant *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__CredentialInfo_Closure)
+                 (const Dormouse__V1__CredentialInfo *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__PrincipalInfo_Closure)
+                 (const Dormouse__V1__PrincipalInfo *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__AddPrincipalRequest_Closure)
+                 (const Dormouse__V1__AddPrincipalRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__GrantPrincipalRequest_Closure)
+                 (const Dormouse__V1__GrantPrincipalRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__RevokePrincipalRequest_Closure)
+                 (const Dormouse__V1__RevokePrincipalRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__RotatePrincipalRequest_Closure)
+                 (const Dormouse__V1__RotatePrincipalRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__PrincipalReply_Closure)
+                 (const Dormouse__V1__PrincipalReply *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ListPrincipalsRequest_Closure)
+                 (const Dormouse__V1__ListPrincipalsRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ListPrincipalsReply_Closure)
+                 (const Dormouse__V1__ListPrincipalsReply *message,
+                  void *closure_data);
 typedef void (*Dormouse__V1__Failure_Closure)
                  (const Dormouse__V1__Failure *message,
                   void *closure_data);
@@ -1825,6 +2213,26 @@ struct Dormouse__V1__Dormouse_Service
                         const Dormouse__V1__ChangeOutboxRequest *input,
                         Dormouse__V1__ChangeOutboxReply_Closure closure,
                         void *closure_data);
+  void (*add_principal)(Dormouse__V1__Dormouse_Service *service,
+                        const Dormouse__V1__AddPrincipalRequest *input,
+                        Dormouse__V1__PrincipalReply_Closure closure,
+                        void *closure_data);
+  void (*grant_principal)(Dormouse__V1__Dormouse_Service *service,
+                          const Dormouse__V1__GrantPrincipalRequest *input,
+                          Dormouse__V1__PrincipalReply_Closure closure,
+                          void *closure_data);
+  void (*revoke_principal)(Dormouse__V1__Dormouse_Service *service,
+                           const Dormouse__V1__RevokePrincipalRequest *input,
+                           Dormouse__V1__PrincipalReply_Closure closure,
+                           void *closure_data);
+  void (*rotate_principal)(Dormouse__V1__Dormouse_Service *service,
+                           const Dormouse__V1__RotatePrincipalRequest *input,
+                           Dormouse__V1__PrincipalReply_Closure closure,
+                           void *closure_data);
+  void (*list_principals)(Dormouse__V1__Dormouse_Service *service,
+                          const Dormouse__V1__ListPrincipalsRequest *input,
+                          Dormouse__V1__ListPrincipalsReply_Closure closure,
+                          void *closure_data);
 };
 typedef void (*Dormouse__V1__Dormouse_ServiceDestroy)(Dormouse__V1__Dormouse_Service *);
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
@@ -1850,7 +2258,12 @@ void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
       function_prefix__ ## create_exchange,\
       function_prefix__ ## server,\
       function_prefix__ ## list_outbox,\
-      function_prefix__ ## change_outbox  }
+      function_prefix__ ## change_outbox,\
+      function_prefix__ ## add_principal,\
+      function_prefix__ ## grant_principal,\
+      function_prefix__ ## revoke_principal,\
+      function_prefix__ ## rotate_principal,\
+      function_prefix__ ## list_principals  }
 void dormouse__v1__dormouse__hello(ProtobufCService *service,
                                    const Dormouse__V1__HelloRequest *input,
                                    Dormouse__V1__Welcome_Closure closure,
@@ -1923,6 +2336,26 @@ void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
                                            const Dormouse__V1__ChangeOutboxRequest *input,
                                            Dormouse__V1__ChangeOutboxReply_Closure closure,
                                            void *closure_data);
+void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
+                                           const Dormouse__V1__AddPrincipalRequest *input,
+                                           Dormouse__V1__PrincipalReply_Closure closure,
+                                           void *closure_data);
+void dormouse__v1__dormouse__grant_principal(ProtobufCService *service,
+                                             const Dormouse__V1__GrantPrincipalRequest *input,
+                                             Dormouse__V1__PrincipalReply_Closure closure,
+                                             void *closure_data);
+void dormouse__v1__dormouse__revoke_principal(ProtobufCService *service,
+                                              const Dormouse__V1__RevokePrincipalRequest *input,
+                                              Dormouse__V1__PrincipalReply_Closure closure,
+                                              void *closure_data);
+void dormouse__v1__dormouse__rotate_principal(ProtobufCService *service,
+                                              const Dormouse__V1__RotatePrincipalRequest *input,
+                                              Dormouse__V1__PrincipalReply_Closure closure,
+                                              void *closure_data);
+void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
+                                             const Dormouse__V1__ListPrincipalsRequest *input,
+                                             Dormouse__V1__ListPrincipalsReply_Closure closure,
+                                             void *closure_data);
 
 /* --- descriptors --- */
 
@@ -1931,6 +2364,8 @@ extern const ProtobufCEnumDescriptor    dormouse__v1__match_kind__descriptor;
 extern const ProtobufCEnumDescriptor    dormouse__v1__start__descriptor;
 extern const ProtobufCEnumDescriptor    dormouse__v1__acknowledgement__descriptor;
 extern const ProtobufCEnumDescriptor    dormouse__v1__subscriber_state__descriptor;
+extern const ProtobufCEnumDescriptor    dormouse__v1__right__descriptor;
+extern const ProtobufCEnumDescriptor    dormouse__v1__credential_kind__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__header__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__event__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__hello_request__descriptor;
@@ -1973,6 +2408,16 @@ extern const ProtobufCMessageDescriptor dormouse__v1__change_outbox_request__des
 extern const ProtobufCMessageDescriptor dormouse__v1__change_outbox_reply__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__server_request__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__server_reply__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__principal_grant__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__credential_info__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__principal_info__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__add_principal_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__grant_principal_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__revoke_principal_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__rotate_principal_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__principal_reply__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__list_principals_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__list_principals_reply__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__failure__descriptor;
 extern const ProtobufCServiceDescriptor dormouse__v1__dormouse__descriptor;
 

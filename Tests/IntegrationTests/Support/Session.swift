@@ -42,6 +42,8 @@ struct Session {
         .replacing(/127\.0\.0\.1:\d{5}/, with: "127.0.0.1:40000")
         .replacing(/oldest \d+s/, with: "oldest 0s").replacing(/age=\d+s/, with: "age=0s")
         .replacing(/"age_ms":\d+/, with: "\"age_ms\":0")
+        .replacing(/[0-9a-f]{16}\.[0-9a-f]{64}/, with: "4f0c1d2e3b5a6978.9a61b7…")
+        .replacing(/"id":"[0-9a-f]{16}"/, with: "\"id\":\"4f0c1d2e3b5a6978\"")
     }
 }
 

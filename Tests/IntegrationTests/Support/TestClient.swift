@@ -10,8 +10,9 @@ final class TestClient {
     var exchange = ""
     private var inbox: [(stream: StreamID, frame: ClientFrame)] = []
 
-    init(_ address: Address, name: String = "test") throws {
-        self.client = try Client(address: address, clientName: name, timeoutMilliseconds: 20_000)
+    init(_ address: Address, name: String = "test", token: [UInt8] = []) throws {
+        self.client = try Client(
+            address: address, clientName: name, token: token, timeoutMilliseconds: 20_000)
     }
 
     func close() {

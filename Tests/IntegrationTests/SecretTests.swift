@@ -1,0 +1,100 @@
+import Core
+import Foundation
+import PlainClient
+import Testing
+import Wire
+
+extension Integration {
+    /// Tokens are shown to whom they are for, and to nobody else.
+    @Suite(.serialized)
+    struct SecretTests {
+        private static func run(
+            _ arguments: [String], at server: String, input: String = ""
+        ) throws -> Command.Outcome {
+            try Command.run(
+                ["\(Server.binaries)/dormouse"] + arguments, input: input,
+                environment: ["DORMOUSE_URL": server, "HOME": "/nonexistent"])
+        }
+
+        /// Everything is done with tokens that the program can do; then all that the server says, keeps and shows
+        /// is searched for their secrets.
+        @Test func aSecretIsInNoLogNoTableAndNoAnswer() throws {
+            try withGuarded(["--log-level", "debug"]) { guarded in
+                let folder = try Folder.make()
+                defer { Folder.remove(folder) }
+                let unix = guarded.unix.description
+                let path = "\(folder)/boss.token"
+                var shown = ""
+                func run(_ line: String, _ server: String) throws {
+                    let outcome = try Self.run(
+                        line.split(separator: " ").map(String.init), at: server)
+                    shown += outcome.output + outcome.errors
+                }
+                try run(
+                    "principals add boss administer publish subscribe --everywhere --token-file \(path)",
+                    unix)
+                let boss = "\(guarded.tcp)?token_file=\(path)"
+                let attributes = try FileManager.default.attributesOfItem(atPath: path)
+                #expect(attributes[.posixPermissions] as? Int == 0o600)
+                let first = Folder.text(path)
+                // While it is known, and as a wrong one.
+                for line in [
+                    "principals list", "principals list --json", "publish a.b c", "fetch",
+                    "subscribe --count 1 --name reader --from first",
+                    "subscriptions explain reader", "connections list", "server", "check server",
+                    "exchanges list", "principals grant boss subscribe --exchange main",
+                ] {
+                    try run(line, boss)
+                }
+                #expect(
+                    shown.contains("boss") && shown.contains("a.b"), "it did something: \(shown)")
+                let wrong = first.replacing(".", with: ".00")
+                try run("server", "\(guarded.tcp)?token=\(wrong.trimmingCharacters(in: .newlines))")
+                #expect(shown.contains("UNAUTHENTICATED"))
+                try run("principals rotate boss --token-file \(path).new", boss)
+                try run("server", boss)
+                let second = Folder.text("\(path).new")
+                #expect(first.count == 82 && second.count == 82 && first != second)
+                let dump = try Command.check([
+                    "\(Postgres.binaries)/pg_dump", "-d", guarded.database.conninfo,
+                ])
+                let places = [
+                    "what the program showed": shown,
+                    "the server's log": guarded.server.child.errors,
+                    "the server's output": guarded.server.child.output,
+                    "the server's arguments": Folder.text(
+                        "/proc/\(guarded.server.child.process)/cmdline"),
+                    "the server's environment": Folder.text(
+                        "/proc/\(guarded.server.child.process)/environ"),
+                    "Postgres' tables": dump,
+                    "what Postgres is asked": try guarded.database.query(
+                        "SELECT string_agg(query, ';') FROM pg_stat_activity"),
+                ]
+                #expect(dump.contains("boss"))
+                for secret in [first, second].map({ $0.split(separator: ".")[1].dropLast() }) {
+                    for (place, text) in places {
+                        #expect(!text.contains(secret), "a secret is in \(place)")
+                    }
+                }
+            }
+        }
+
+        @Test func aTokenFileIsReadAnewForEachConnection() throws {
+            try withGuarded { guarded in
+                let folder = try Folder.make()
+                defer { Folder.remove(folder) }
+                let path = "\(folder)/token"
+                let server = "\(guarded.tcp)?token_file=\(path)"
+                #expect(try Self.run(["server"], at: server).errors.contains("token_file"))
+                try Data("wrong.token\n".utf8).write(to: URL(fileURLWithPath: path))
+                _ = try guarded.add("shop", PrincipalGrant(.publish, "main"))
+                #expect(try Self.run(["server"], at: server).end == .exit(77))
+                let token = try guarded.change(
+                    .rotatePrincipal(RotatePrincipalRequest(name: Array("shop".utf8)))
+                ).token
+                try Data(token + Array("\n".utf8)).write(to: URL(fileURLWithPath: path))
+                #expect(try Self.run(["publish", "a.b", "c"], at: server).end == .exit(0))
+            }
+        }
+    }
+}
