@@ -130,3 +130,17 @@ dormouse_status dormouse_create_exchange(dormouse *client, const char *exchange,
     return dm_call_typed(client, DM_CREATE_EXCHANGE, &request.base,
                          &dormouse__v1__exchange_info__descriptor, false, timeout_ms, &reply);
 }
+
+dormouse_status dormouse_restored(dormouse *client, dormouse_bytes incarnation, int timeout_ms)
+{
+    if (client == NULL)
+        return DORMOUSE_BAD_ARGUMENT;
+    if (incarnation.data == NULL || incarnation.size == 0)
+        return dm_bad(client, "the incarnation is empty; dormouse_describe_server tells it");
+    Dormouse__V1__RestoredRequest request = DORMOUSE__V1__RESTORED_REQUEST__INIT;
+    request.incarnation.data = (uint8_t *)incarnation.data;
+    request.incarnation.len = incarnation.size;
+    const ProtobufCMessage *reply;
+    return dm_call_typed(client, DM_RESTORED, &request.base,
+                         &dormouse__v1__restored_reply__descriptor, false, timeout_ms, &reply);
+}

@@ -16,6 +16,9 @@ struct dormouse_page {
 #define LEAST_SIZE \
     (offsetof(dormouse_fetch_options, wait_ms) + sizeof(((dormouse_fetch_options *)0)->wait_ms))
 
+#define SIZE_WITH_STORED \
+    (offsetof(dormouse_fetch_options, stored) + sizeof(((dormouse_fetch_options *)0)->stored))
+
 /* Reads all of it once, so that dormouse_page_next can not fail. */
 static bool is_sound(dormouse_page *page)
 {
@@ -60,6 +63,7 @@ dormouse_status dormouse_fetch(dormouse *client, const dormouse_fetch_options *o
     request.events_max = options->events_max;
     request.bytes_max = options->bytes_max;
     request.wait_ms = options->wait_ms;
+    request.stored = options->struct_size >= SIZE_WITH_STORED && options->stored;
     struct dm_call *call = dm_call_new(client, DM_FETCH, &request.base);
     if (call == NULL)
         return client->failure.status;
@@ -94,6 +98,11 @@ const dormouse_event *dormouse_page_next(dormouse_page *page)
 uint64_t dormouse_page_upto(const dormouse_page *page)
 {
     return page->delivery.upto;
+}
+
+bool dormouse_page_is_stored(const dormouse_page *page)
+{
+    return page->delivery.replay;
 }
 
 uint64_t dormouse_page_head(const dormouse_page *page)

@@ -3,6 +3,12 @@
 
 /* As many entries as a server gives in one page. */
 #define PAGE_SIZE 500
+/* What a server says beyond this is not shown. */
+#define CONNECTION_NAMES_MAX 64
+
+struct page_token {
+    uint8_t bytes[DM_PAGE_TOKEN_BYTES_MAX];
+};
 
 /* Patterns and matches of an entry, in the header's types. What is beyond the limits is not shown. */
 struct config_lent {
@@ -34,8 +40,8 @@ static void lend_config(const Dormouse__V1__ReceiverConfig *config, struct confi
 }
 
 dormouse_status dm_call_lent(dormouse *client, enum dm_method method, const ProtobufCMessage *request,
-                             const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
-                             struct dm_lent_reply *reply)
+                                 const ProtobufCMessageDescriptor *descriptor, bool is_listing, int timeout_ms,
+                                 struct dm_lent_reply *reply)
 {
     dormouse_status status =
         dm_call_typed(client, method, request, descriptor, is_listing, timeout_ms, &reply->message);
@@ -54,6 +60,18 @@ dormouse_status dm_check_listing(dormouse *client, bool has_callback)
     if (client == NULL)
         return DORMOUSE_BAD_ARGUMENT;
     return has_callback ? DORMOUSE_OK : dm_bad(client, "the callback is NULL");
+}
+
+/* Asks for the page after one of so many entries; false: that was the last. */
+static bool take_token(struct page_token *token, ProtobufCBinaryData next, size_t entries,
+                       ProtobufCBinaryData *target)
+{
+    if (next.len == 0 || next.len > sizeof(token->bytes) || entries == 0)
+        return false;
+    memcpy(token->bytes, next.data, next.len);
+    target->data = token->bytes;
+    target->len = next.len;
+    return true;
 }
 
 static bool tell_subscriber(const Dormouse__V1__Subscription *each,
@@ -89,7 +107,7 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
     dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    uint8_t token[DM_PAGE_TOKEN_BYTES_MAX];
+    struct page_token token;
     Dormouse__V1__ListRequest request = DORMOUSE__V1__LIST_REQUEST__INIT;
     request.exchange = dm_binary(dm_exchange(client, exchange));
     request.name_prefix = dm_binary(prefix);
@@ -104,14 +122,61 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
         const Dormouse__V1__ListReply *list = (const Dormouse__V1__ListReply *)reply.message;
         for (size_t i = 0; goes_on && i < list->n_subscriptions; i++)
             goes_on = tell_subscriber(list->subscriptions[i], callback, context);
-        size_t size = list->next_page_token.len;
-        if (size == 0 || size > sizeof(token) || list->n_subscriptions == 0) {
-            goes_on = false;
-        } else {
-            memcpy(token, list->next_page_token.data, size);
-            request.page_token.data = token;
-            request.page_token.len = size;
-        }
+        goes_on = goes_on
+                  && take_token(&token, list->next_page_token, list->n_subscriptions, &request.page_token);
+        dormouse_arena_free(reply.arena);
+    }
+    return DORMOUSE_OK;
+}
+
+static bool tell_connection(const Dormouse__V1__ConnectionInfo *each,
+                            dormouse_connection_callback callback, void *context)
+{
+    dormouse_bytes names[CONNECTION_NAMES_MAX];
+    dormouse_connection_info info;
+    memset(&info, 0, sizeof(info));
+    info.id = each->id;
+    info.peer = dm_lent(each->peer);
+    info.client = dm_lent(each->client);
+    info.library = dm_lent(each->library);
+    info.principal = dm_lent(each->principal);
+    info.since = each->since;
+    info.subscription_count = each->subscriptions;
+    info.names = names;
+    while (info.name_count < each->n_names && info.name_count < CONNECTION_NAMES_MAX) {
+        names[info.name_count] = dm_lent(each->names[info.name_count]);
+        info.name_count++;
+    }
+    info.published = each->published;
+    info.delivered = each->delivered;
+    info.queued_bytes = each->queued_bytes;
+    info.sent_bytes = each->sent_bytes;
+    info.received_bytes = each->received_bytes;
+    return callback(context, &info);
+}
+
+dormouse_status dormouse_list_connections(dormouse *client, int timeout_ms,
+                                          dormouse_connection_callback callback, void *context)
+{
+    dormouse_status status = dm_check_listing(client, callback != NULL);
+    if (status != DORMOUSE_OK)
+        return status;
+    struct page_token token;
+    Dormouse__V1__ListConnectionsRequest request = DORMOUSE__V1__LIST_CONNECTIONS_REQUEST__INIT;
+    request.page_size = PAGE_SIZE;
+    bool goes_on = true;
+    while (goes_on) {
+        struct dm_lent_reply reply;
+        status = dm_call_lent(client, DM_LIST_CONNECTIONS, &request.base,
+                           &dormouse__v1__list_connections_reply__descriptor, true, timeout_ms, &reply);
+        if (status != DORMOUSE_OK)
+            return status;
+        const Dormouse__V1__ListConnectionsReply *list =
+            (const Dormouse__V1__ListConnectionsReply *)reply.message;
+        for (size_t i = 0; goes_on && i < list->n_connections; i++)
+            goes_on = tell_connection(list->connections[i], callback, context);
+        goes_on = goes_on
+                  && take_token(&token, list->next_page_token, list->n_connections, &request.page_token);
         dormouse_arena_free(reply.arena);
     }
     return DORMOUSE_OK;

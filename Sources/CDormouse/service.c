@@ -72,6 +72,7 @@ static const struct {
     {"Seek", DM_SEEK},
     {"Pause", DM_PAUSE},
     {"Forget", DM_FORGET},
+    {"Restored", DM_RESTORED},
     {"List", DM_LIST},
     {"ListReceivers", DM_LIST_RECEIVERS},
     {"Exchanges", DM_EXCHANGES},
@@ -84,6 +85,7 @@ static const struct {
     {"RevokePrincipal", DM_REVOKE_PRINCIPAL},
     {"RotatePrincipal", DM_ROTATE_PRINCIPAL},
     {"ListPrincipals", DM_LIST_PRINCIPALS},
+    {"ListConnections", DM_LIST_CONNECTIONS},
 };
 
 static bool method_named(const char *name, enum dm_method *method)

@@ -2347,6 +2347,231 @@ void   dormouse__v1__list_principals_reply__free_unpacked
   assert(message->base.descriptor == &dormouse__v1__list_principals_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   dormouse__v1__connection_info__init
+                     (Dormouse__V1__ConnectionInfo         *message)
+{
+  static const Dormouse__V1__ConnectionInfo init_value = DORMOUSE__V1__CONNECTION_INFO__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__connection_info__get_packed_size
+                     (const Dormouse__V1__ConnectionInfo *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__connection_info__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__connection_info__pack
+                     (const Dormouse__V1__ConnectionInfo *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__connection_info__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__connection_info__pack_to_buffer
+                     (const Dormouse__V1__ConnectionInfo *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__connection_info__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ConnectionInfo *
+       dormouse__v1__connection_info__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ConnectionInfo *)
+     protobuf_c_message_unpack (&dormouse__v1__connection_info__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__connection_info__free_unpacked
+                     (Dormouse__V1__ConnectionInfo *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__connection_info__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__list_connections_request__init
+                     (Dormouse__V1__ListConnectionsRequest         *message)
+{
+  static const Dormouse__V1__ListConnectionsRequest init_value = DORMOUSE__V1__LIST_CONNECTIONS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__list_connections_request__get_packed_size
+                     (const Dormouse__V1__ListConnectionsRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_connections_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__list_connections_request__pack
+                     (const Dormouse__V1__ListConnectionsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_connections_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__list_connections_request__pack_to_buffer
+                     (const Dormouse__V1__ListConnectionsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_connections_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ListConnectionsRequest *
+       dormouse__v1__list_connections_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ListConnectionsRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__list_connections_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__list_connections_request__free_unpacked
+                     (Dormouse__V1__ListConnectionsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__list_connections_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__list_connections_reply__init
+                     (Dormouse__V1__ListConnectionsReply         *message)
+{
+  static const Dormouse__V1__ListConnectionsReply init_value = DORMOUSE__V1__LIST_CONNECTIONS_REPLY__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__list_connections_reply__get_packed_size
+                     (const Dormouse__V1__ListConnectionsReply *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_connections_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__list_connections_reply__pack
+                     (const Dormouse__V1__ListConnectionsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_connections_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__list_connections_reply__pack_to_buffer
+                     (const Dormouse__V1__ListConnectionsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__list_connections_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__ListConnectionsReply *
+       dormouse__v1__list_connections_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__ListConnectionsReply *)
+     protobuf_c_message_unpack (&dormouse__v1__list_connections_reply__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__list_connections_reply__free_unpacked
+                     (Dormouse__V1__ListConnectionsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__list_connections_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__restored_request__init
+                     (Dormouse__V1__RestoredRequest         *message)
+{
+  static const Dormouse__V1__RestoredRequest init_value = DORMOUSE__V1__RESTORED_REQUEST__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__restored_request__get_packed_size
+                     (const Dormouse__V1__RestoredRequest *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__restored_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__restored_request__pack
+                     (const Dormouse__V1__RestoredRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__restored_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__restored_request__pack_to_buffer
+                     (const Dormouse__V1__RestoredRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__restored_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__RestoredRequest *
+       dormouse__v1__restored_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__RestoredRequest *)
+     protobuf_c_message_unpack (&dormouse__v1__restored_request__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__restored_request__free_unpacked
+                     (Dormouse__V1__RestoredRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__restored_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   dormouse__v1__restored_reply__init
+                     (Dormouse__V1__RestoredReply         *message)
+{
+  static const Dormouse__V1__RestoredReply init_value = DORMOUSE__V1__RESTORED_REPLY__INIT;
+  *message = init_value;
+}
+size_t dormouse__v1__restored_reply__get_packed_size
+                     (const Dormouse__V1__RestoredReply *message)
+{
+  assert(message->base.descriptor == &dormouse__v1__restored_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t dormouse__v1__restored_reply__pack
+                     (const Dormouse__V1__RestoredReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &dormouse__v1__restored_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t dormouse__v1__restored_reply__pack_to_buffer
+                     (const Dormouse__V1__RestoredReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &dormouse__v1__restored_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Dormouse__V1__RestoredReply *
+       dormouse__v1__restored_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Dormouse__V1__RestoredReply *)
+     protobuf_c_message_unpack (&dormouse__v1__restored_reply__descriptor,
+                                allocator, len, data);
+}
+void   dormouse__v1__restored_reply__free_unpacked
+                     (Dormouse__V1__RestoredReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &dormouse__v1__restored_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   dormouse__v1__failure__init
                      (Dormouse__V1__Failure         *message)
 {
@@ -3746,7 +3971,7 @@ const ProtobufCMessageDescriptor dormouse__v1__stop_reply__descriptor =
   (ProtobufCMessageInit) dormouse__v1__stop_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor dormouse__v1__fetch_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor dormouse__v1__fetch_request__field_descriptors[6] =
 {
   {
     "config",
@@ -3808,18 +4033,31 @@ static const ProtobufCFieldDescriptor dormouse__v1__fetch_request__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stored",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__FetchRequest, stored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned dormouse__v1__fetch_request__field_indices_by_name[] = {
   1,   /* field[1] = after */
   3,   /* field[3] = bytes_max */
   0,   /* field[0] = config */
   2,   /* field[2] = events_max */
+  5,   /* field[5] = stored */
   4,   /* field[4] = wait_ms */
 };
 static const ProtobufCIntRange dormouse__v1__fetch_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor dormouse__v1__fetch_request__descriptor =
 {
@@ -3829,7 +4067,7 @@ const ProtobufCMessageDescriptor dormouse__v1__fetch_request__descriptor =
   "Dormouse__V1__FetchRequest",
   "dormouse.v1",
   sizeof(Dormouse__V1__FetchRequest),
-  5,
+  6,
   dormouse__v1__fetch_request__field_descriptors,
   dormouse__v1__fetch_request__field_indices_by_name,
   1,  dormouse__v1__fetch_request__number_ranges,
@@ -6018,6 +6256,378 @@ const ProtobufCMessageDescriptor dormouse__v1__list_principals_reply__descriptor
   (ProtobufCMessageInit) dormouse__v1__list_principals_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor dormouse__v1__connection_info__field_descriptors[13] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "peer",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, peer),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "client",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, client),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "library",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, library),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "principal",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, principal),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "since",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, since),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "subscriptions",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, subscriptions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "names",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Dormouse__V1__ConnectionInfo, n_names),
+    offsetof(Dormouse__V1__ConnectionInfo, names),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "published",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, published),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "delivered",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, delivered),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "queued_bytes",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, queued_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_bytes",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, sent_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "received_bytes",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ConnectionInfo, received_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__connection_info__field_indices_by_name[] = {
+  2,   /* field[2] = client */
+  9,   /* field[9] = delivered */
+  0,   /* field[0] = id */
+  3,   /* field[3] = library */
+  7,   /* field[7] = names */
+  1,   /* field[1] = peer */
+  4,   /* field[4] = principal */
+  8,   /* field[8] = published */
+  10,   /* field[10] = queued_bytes */
+  12,   /* field[12] = received_bytes */
+  11,   /* field[11] = sent_bytes */
+  5,   /* field[5] = since */
+  6,   /* field[6] = subscriptions */
+};
+static const ProtobufCIntRange dormouse__v1__connection_info__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 13 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__connection_info__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ConnectionInfo",
+  "ConnectionInfo",
+  "Dormouse__V1__ConnectionInfo",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ConnectionInfo),
+  13,
+  dormouse__v1__connection_info__field_descriptors,
+  dormouse__v1__connection_info__field_indices_by_name,
+  1,  dormouse__v1__connection_info__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__connection_info__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__list_connections_request__field_descriptors[2] =
+{
+  {
+    "page_size",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListConnectionsRequest, page_size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListConnectionsRequest, page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__list_connections_request__field_indices_by_name[] = {
+  0,   /* field[0] = page_size */
+  1,   /* field[1] = page_token */
+};
+static const ProtobufCIntRange dormouse__v1__list_connections_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__list_connections_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ListConnectionsRequest",
+  "ListConnectionsRequest",
+  "Dormouse__V1__ListConnectionsRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ListConnectionsRequest),
+  2,
+  dormouse__v1__list_connections_request__field_descriptors,
+  dormouse__v1__list_connections_request__field_indices_by_name,
+  1,  dormouse__v1__list_connections_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__list_connections_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__list_connections_reply__field_descriptors[2] =
+{
+  {
+    "connections",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Dormouse__V1__ListConnectionsReply, n_connections),
+    offsetof(Dormouse__V1__ListConnectionsReply, connections),
+    &dormouse__v1__connection_info__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__ListConnectionsReply, next_page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__list_connections_reply__field_indices_by_name[] = {
+  0,   /* field[0] = connections */
+  1,   /* field[1] = next_page_token */
+};
+static const ProtobufCIntRange dormouse__v1__list_connections_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__list_connections_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.ListConnectionsReply",
+  "ListConnectionsReply",
+  "Dormouse__V1__ListConnectionsReply",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__ListConnectionsReply),
+  2,
+  dormouse__v1__list_connections_reply__field_descriptors,
+  dormouse__v1__list_connections_reply__field_indices_by_name,
+  1,  dormouse__v1__list_connections_reply__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__list_connections_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__restored_request__field_descriptors[1] =
+{
+  {
+    "incarnation",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RestoredRequest, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__restored_request__field_indices_by_name[] = {
+  0,   /* field[0] = incarnation */
+};
+static const ProtobufCIntRange dormouse__v1__restored_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__restored_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.RestoredRequest",
+  "RestoredRequest",
+  "Dormouse__V1__RestoredRequest",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__RestoredRequest),
+  1,
+  dormouse__v1__restored_request__field_descriptors,
+  dormouse__v1__restored_request__field_indices_by_name,
+  1,  dormouse__v1__restored_request__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__restored_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor dormouse__v1__restored_reply__field_descriptors[1] =
+{
+  {
+    "incarnation",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Dormouse__V1__RestoredReply, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned dormouse__v1__restored_reply__field_indices_by_name[] = {
+  0,   /* field[0] = incarnation */
+};
+static const ProtobufCIntRange dormouse__v1__restored_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor dormouse__v1__restored_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "dormouse.v1.RestoredReply",
+  "RestoredReply",
+  "Dormouse__V1__RestoredReply",
+  "dormouse.v1",
+  sizeof(Dormouse__V1__RestoredReply),
+  1,
+  dormouse__v1__restored_reply__field_descriptors,
+  dormouse__v1__restored_reply__field_indices_by_name,
+  1,  dormouse__v1__restored_reply__number_ranges,
+  (ProtobufCMessageInit) dormouse__v1__restored_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor dormouse__v1__failure__field_descriptors[5] =
 {
   {
@@ -6324,7 +6934,7 @@ const ProtobufCEnumDescriptor dormouse__v1__credential_kind__descriptor =
   dormouse__v1__credential_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptors[23] =
+static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptors[25] =
 {
   { "Hello", &dormouse__v1__hello_request__descriptor, &dormouse__v1__welcome__descriptor },
   { "Publish", &dormouse__v1__publish_request__descriptor, &dormouse__v1__publish_reply__descriptor },
@@ -6337,6 +6947,7 @@ static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptor
   { "Seek", &dormouse__v1__seek_request__descriptor, &dormouse__v1__seek_reply__descriptor },
   { "Pause", &dormouse__v1__pause_request__descriptor, &dormouse__v1__pause_reply__descriptor },
   { "Forget", &dormouse__v1__forget_request__descriptor, &dormouse__v1__forget_reply__descriptor },
+  { "Restored", &dormouse__v1__restored_request__descriptor, &dormouse__v1__restored_reply__descriptor },
   { "List", &dormouse__v1__list_request__descriptor, &dormouse__v1__list_reply__descriptor },
   { "ListReceivers", &dormouse__v1__list_receivers_request__descriptor, &dormouse__v1__list_receivers_reply__descriptor },
   { "Exchanges", &dormouse__v1__exchanges_request__descriptor, &dormouse__v1__exchanges_reply__descriptor },
@@ -6349,29 +6960,32 @@ static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptor
   { "RevokePrincipal", &dormouse__v1__revoke_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
   { "RotatePrincipal", &dormouse__v1__rotate_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
   { "ListPrincipals", &dormouse__v1__list_principals_request__descriptor, &dormouse__v1__list_principals_reply__descriptor },
+  { "ListConnections", &dormouse__v1__list_connections_request__descriptor, &dormouse__v1__list_connections_reply__descriptor },
 };
 const unsigned dormouse__v1__dormouse__method_indices_by_name[] = {
   4,        /* Acknowledge */
-  18,        /* AddPrincipal */
-  17,        /* ChangeOutbox */
-  14,        /* CreateExchange */
-  13,        /* Exchanges */
+  19,        /* AddPrincipal */
+  18,        /* ChangeOutbox */
+  15,        /* CreateExchange */
+  14,        /* Exchanges */
   7,        /* Fetch */
   10,        /* Forget */
   5,        /* Grant */
-  19,        /* GrantPrincipal */
+  20,        /* GrantPrincipal */
   0,        /* Hello */
-  11,        /* List */
-  16,        /* ListOutbox */
-  22,        /* ListPrincipals */
-  12,        /* ListReceivers */
+  12,        /* List */
+  24,        /* ListConnections */
+  17,        /* ListOutbox */
+  23,        /* ListPrincipals */
+  13,        /* ListReceivers */
   9,        /* Pause */
   2,        /* Producer */
   1,        /* Publish */
-  20,        /* RevokePrincipal */
-  21,        /* RotatePrincipal */
+  11,        /* Restored */
+  21,        /* RevokePrincipal */
+  22,        /* RotatePrincipal */
   8,        /* Seek */
-  15,        /* Server */
+  16,        /* Server */
   6,        /* Stop */
   3         /* Subscribe */
 };
@@ -6382,7 +6996,7 @@ const ProtobufCServiceDescriptor dormouse__v1__dormouse__descriptor =
   "Dormouse",
   "Dormouse__V1__Dormouse",
   "dormouse.v1",
-  23,
+  25,
   dormouse__v1__dormouse__method_descriptors,
   dormouse__v1__dormouse__method_indices_by_name
 };
@@ -6474,13 +7088,21 @@ void dormouse__v1__dormouse__forget(ProtobufCService *service,
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 10, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
+void dormouse__v1__dormouse__restored(ProtobufCService *service,
+                                      const Dormouse__V1__RestoredRequest *input,
+                                      Dormouse__V1__RestoredReply_Closure closure,
+                                      void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 11, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void dormouse__v1__dormouse__list(ProtobufCService *service,
                                   const Dormouse__V1__ListRequest *input,
                                   Dormouse__V1__ListReply_Closure closure,
                                   void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 11, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 12, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__list_receivers(ProtobufCService *service,
                                             const Dormouse__V1__ListReceiversRequest *input,
@@ -6488,7 +7110,7 @@ void dormouse__v1__dormouse__list_receivers(ProtobufCService *service,
                                             void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 12, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 13, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__exchanges(ProtobufCService *service,
                                        const Dormouse__V1__ExchangesRequest *input,
@@ -6496,7 +7118,7 @@ void dormouse__v1__dormouse__exchanges(ProtobufCService *service,
                                        void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 13, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 14, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__create_exchange(ProtobufCService *service,
                                              const Dormouse__V1__ExchangeRequest *input,
@@ -6504,7 +7126,7 @@ void dormouse__v1__dormouse__create_exchange(ProtobufCService *service,
                                              void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 14, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 15, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__server(ProtobufCService *service,
                                     const Dormouse__V1__ServerRequest *input,
@@ -6512,7 +7134,7 @@ void dormouse__v1__dormouse__server(ProtobufCService *service,
                                     void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 15, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 16, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
                                          const Dormouse__V1__ListOutboxRequest *input,
@@ -6520,7 +7142,7 @@ void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
                                          void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 16, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
                                            const Dormouse__V1__ChangeOutboxRequest *input,
@@ -6528,7 +7150,7 @@ void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
                                            void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
                                            const Dormouse__V1__AddPrincipalRequest *input,
@@ -6536,7 +7158,7 @@ void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
                                            void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__grant_principal(ProtobufCService *service,
                                              const Dormouse__V1__GrantPrincipalRequest *input,
@@ -6544,7 +7166,7 @@ void dormouse__v1__dormouse__grant_principal(ProtobufCService *service,
                                              void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__revoke_principal(ProtobufCService *service,
                                               const Dormouse__V1__RevokePrincipalRequest *input,
@@ -6552,7 +7174,7 @@ void dormouse__v1__dormouse__revoke_principal(ProtobufCService *service,
                                               void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__rotate_principal(ProtobufCService *service,
                                               const Dormouse__V1__RotatePrincipalRequest *input,
@@ -6560,7 +7182,7 @@ void dormouse__v1__dormouse__rotate_principal(ProtobufCService *service,
                                               void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 22, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
                                              const Dormouse__V1__ListPrincipalsRequest *input,
@@ -6568,7 +7190,15 @@ void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
                                              void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 22, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 23, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__list_connections(ProtobufCService *service,
+                                              const Dormouse__V1__ListConnectionsRequest *input,
+                                              Dormouse__V1__ListConnectionsReply_Closure closure,
+                                              void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 24, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
                                    Dormouse__V1__Dormouse_ServiceDestroy destroy)

@@ -62,10 +62,11 @@ package struct Chunk: Sendable {
             ),
             let last = first.previous.advanced(by: count)
         else {
+            let damage = block.withUnsafeBytes { Self.damage($0, first: first, count: count) }
             throw Failure(
                 .internal,
-                "the chunk at position \(first) is damaged: expected \(count) records from that position on; "
-                    + "compare with dormouse.chunk and restore it from a backup")
+                "the chunk at position \(first) is damaged: \(damage); compare with dormouse.chunk and "
+                    + "restore it from a backup")
         }
         self.init(
             first: first, last: last,
@@ -153,6 +154,34 @@ package struct Chunk: Sendable {
             expected &+= 1
         }
         return starts.count == count ? (starts, cost) : nil
+    }
+
+    /// What `scan` did not like, for people.
+    private static func damage(
+        _ bytes: UnsafeRawBufferPointer, first: Position, count: Int
+    ) -> String {
+        var offset = 0
+        var found: UInt64 = 0
+        while offset < bytes.count {
+            let expected = first.rawValue &+ found
+            let isRecord = bytes[offset] == EventRecord.tag
+            offset += 1
+            guard isRecord, let length = Varint.readLength(bytes, at: &offset),
+                length > EventRecord.keyLengthOffset
+            else { return "no event can be read where position \(expected) is expected" }
+            let position = UInt64(
+                littleEndian: bytes.loadUnaligned(
+                    fromByteOffset: offset + EventRecord.positionOffset, as: UInt64.self))
+            guard position == expected else {
+                return "position \(position) stands where \(expected) is expected"
+            }
+            guard Self.isHead(bytes, at: offset, length: length, position: expected) else {
+                return "the event at position \(expected) cannot be read"
+            }
+            offset += length
+            found &+= 1
+        }
+        return "it holds \(found) events, and its row says \(count)"
     }
 
     private static func isHead(

@@ -56,7 +56,11 @@ package struct OwnerID: RawRepresentable, Hashable, Sendable {
 
 /// 16 random bytes made with the schema; another value means that the log was restored from a
 /// backup.
-package struct Incarnation: Hashable, Sendable {
+package struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     package let bytes: [UInt8]
     package init(bytes: [UInt8]) { self.bytes = bytes }
+    /// Hexadecimal.
+    package var description: String {
+        self.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
 }

@@ -41,6 +41,9 @@ package struct Limits: Hashable, Sendable {
     package static let certificateBytesMax = 16 << 10
     /// Names in a certificate that are looked at.
     package static let certificateNamesMax = 32
+    /// Names of subscriptions that the list of connections shows of each: enough for nearly all, little
+    /// enough that one entry is a small part of a page.
+    package static let connectionNamesMax = 8
     /// PING's payload.
     package static let pingBytesMax = 8
 

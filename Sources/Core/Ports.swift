@@ -257,6 +257,8 @@ package protocol StateStore: PrincipalStore {
     func subscribers(of exchange: ExchangeID, after name: Name?, limit: Int) async throws(Failure)
         -> [SubscriberRecord]
     func incarnation() async throws(Failure) -> Incarnation
+    /// Replaces the incarnation by a new one, when it is `old`. Returns the one that is stored now.
+    func endIncarnation(_ old: Incarnation) async throws(Failure) -> Incarnation
 
     /// Makes an exchange owned by `owner`; `alreadyExists` when there is one of this name.
     func createExchange(_ name: Name, owner: OwnerID) async throws(Failure) -> ExchangeRecord

@@ -8,9 +8,32 @@ extension BlockingClient {
         _ filter: Filter, after position: UInt64, exchange: String? = nil, events: UInt32 = 0,
         bytes: UInt32 = 0, _ body: (LentEvent) -> Bool
     ) throws(DormouseError) -> (upto: UInt64, head: UInt64) {
-        try self.handle.fetch(
+        let page = try self.handle.fetch(
             filter, after: position, exchange, FetchLimits(events: events, bytes: bytes),
             self.answerMilliseconds, body)
+        return (page.upto, page.head)
+    }
+
+    /// Lends a page of all events as they are stored now: the server reads them anew, also those that it
+    /// has in memory. Returns where the page ends. Throws `internal` for what is not stored as it
+    /// should be, and `unimplemented` when the server is too old for this.
+    public func fetchStored(
+        after position: UInt64, exchange: String? = nil, _ body: (LentEvent) -> Void
+    ) throws(DormouseError) -> UInt64 {
+        var count = 0
+        let page = try self.handle.fetch(
+            .everything, after: position, exchange, FetchLimits(events: .max, isStored: true),
+            self.answerMilliseconds
+        ) { event in
+            count += 1
+            body(event)
+            return true
+        }
+        guard page.isStored || count == 0 else {
+            throw DormouseError(
+                .unimplemented, "the server is too old to read its log anew; start a newer one")
+        }
+        return page.upto
     }
 
     // MARK: Subscribers by name
@@ -64,6 +87,13 @@ extension BlockingClient {
         try self.handle.createExchange(name, self.answerMilliseconds)
     }
 
+    /// Says that the log was restored from a backup: it gets a new incarnation, and all connections
+    /// end, this one too. `incarnation` is the one that is to end, as `server` tells it. Throws
+    /// `failedPrecondition` when it has ended already.
+    public func restored(incarnation: [UInt8]) throws(DormouseError) {
+        try self.handle.restored(incarnation, self.answerMilliseconds)
+    }
+
     // MARK: Lists
 
     /// By name; `prefix` is of the names.
@@ -81,6 +111,11 @@ extension BlockingClient {
     /// All exchanges, by name.
     public func exchanges() throws(DormouseError) -> [ExchangeInfo] {
         try self.handle.exchanges(self.answerMilliseconds)
+    }
+
+    /// All connections of the server, this one included, by number.
+    public func serverConnections() throws(DormouseError) -> [ConnectionInfo] {
+        try self.handle.connections(self.answerMilliseconds)
     }
 
     /// What the server says of itself.

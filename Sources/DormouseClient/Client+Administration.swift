@@ -95,6 +95,15 @@ extension Client {
             try handle.createExchange(name, timeout)
         }
     }
+
+    /// Says that the log was restored from a backup: it gets a new incarnation, and all connections
+    /// end, this one too. `incarnation` is the one that is to end, as `server` tells it. Throws
+    /// `failedPrecondition` when it has ended already.
+    public func restored(incarnation: [UInt8]) async throws(DormouseError) {
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.restored(incarnation, timeout)
+        }
+    }
 }
 
 extension Connection {
@@ -113,13 +122,13 @@ extension Connection {
         _ bytes: UInt32, wait: UInt32
     ) throws(DormouseError) -> Client.Page {
         var found: [Event] = []
-        let (upto, head) = try self.handle.fetch(
+        let page = try self.handle.fetch(
             filter, after: position, exchange,
             FetchLimits(events: events, bytes: bytes, wait: wait), Self.answerMilliseconds
         ) {
             found.append($0.copy())
             return true
         }
-        return Client.Page(events: found, upto: upto, head: head)
+        return Client.Page(events: found, upto: page.upto, head: page.head)
     }
 }

@@ -22,6 +22,13 @@ extension Client {
         }
     }
 
+    /// All connections of the server, this one included, by number.
+    public func serverConnections() async throws(DormouseError) -> [ConnectionInfo] {
+        try await self.connection.ask { handle, timeout throws(DormouseError) in
+            try handle.connections(timeout)
+        }
+    }
+
     /// What the server says of itself.
     public func server() async throws(DormouseError) -> ServerInfo {
         try await self.connection.ask { handle, timeout throws(DormouseError) in

@@ -124,6 +124,36 @@ public struct ExchangeInfo: Hashable, Sendable {
     public let subscribers: Int
 }
 
+/// A connection of the server.
+public struct ConnectionInfo: Hashable, Sendable {
+    /// Never used again while the server runs.
+    public let id: UInt64
+    /// Its address, such as `127.0.0.1:51234`.
+    public let peer: String
+    /// What it calls itself; empty before its hello, as are the next two.
+    public let client: String
+    /// Its library and version.
+    public let library: String
+    /// Whom the server takes it for.
+    public let principal: String
+    /// Microseconds since 1970 UTC.
+    public let since: UInt64
+    /// How many subscriptions it consumes, those without a name too.
+    public let subscriptions: Int
+    /// The first of them, as `exchange/name`.
+    public let names: [String]
+    /// Events that were stored for it.
+    public let published: UInt64
+    /// Events that were sent to it.
+    public let delivered: UInt64
+    /// Bytes on their way to it that its socket has not taken yet.
+    public let queuedBytes: UInt64
+    /// Bytes that its socket has taken.
+    public let sentBytes: UInt64
+    /// Bytes that came from it.
+    public let receivedBytes: UInt64
+}
+
 /// The server itself.
 public struct ServerInfo: Hashable, Sendable {
     /// Name and version.
@@ -223,6 +253,18 @@ extension ExchangeInfo {
         self.init(
             name: String(info.name), first: info.first, head: info.head, bytes: info.bytes,
             epoch: info.epoch, receivers: Int(info.receivers), subscribers: Int(info.subscribers))
+    }
+}
+
+extension ConnectionInfo {
+    init(_ info: dormouse_connection_info) {
+        let names = UnsafeBufferPointer(start: info.names, count: info.name_count)
+        self.init(
+            id: info.id, peer: String(info.peer), client: String(info.client),
+            library: String(info.library), principal: String(info.principal), since: info.since,
+            subscriptions: Int(info.subscription_count), names: names.map { String($0) },
+            published: info.published, delivered: info.delivered, queuedBytes: info.queued_bytes,
+            sentBytes: info.sent_bytes, receivedBytes: info.received_bytes)
     }
 }
 

@@ -56,11 +56,18 @@ extension Handle {
         try self.check(dormouse_create_exchange(self.pointer, name, timeout))
     }
 
+    func restored(_ incarnation: [UInt8], _ timeout: Int32) throws(DormouseError) {
+        let loan = Loan()
+        let status = dormouse_restored(self.pointer, loan.bytes(incarnation), timeout)
+        loan.end()
+        try self.check(status)
+    }
+
     /// Lends the page's events one after the other; `body` returns false when it wants no more.
     func fetch(
         _ filter: Filter, after position: UInt64, _ exchange: String?, _ limits: FetchLimits,
         _ timeout: Int32, _ body: (LentEvent) -> Bool
-    ) throws(DormouseError) -> (upto: UInt64, head: UInt64) {
+    ) throws(DormouseError) -> (upto: UInt64, head: UInt64, isStored: Bool) {
         let loan = Loan()
         var request = dormouse_fetch_options()
         request.struct_size = MemoryLayout<dormouse_fetch_options>.size
@@ -73,6 +80,7 @@ extension Handle {
         request.events_max = limits.events
         request.bytes_max = limits.bytes
         request.wait_ms = limits.wait
+        request.stored = limits.isStored
         var page: OpaquePointer?
         let status = dormouse_fetch(self.pointer, &request, timeout, &page)
         loan.end()
@@ -81,7 +89,9 @@ extension Handle {
         while let event = dormouse_page_next(page), body(LentEvent(event)) {
             // Until there are none left.
         }
-        return (dormouse_page_upto(page), dormouse_page_head(page))
+        return (
+            dormouse_page_upto(page), dormouse_page_head(page), dormouse_page_is_stored(page)
+        )
     }
 }
 
@@ -90,6 +100,8 @@ struct FetchLimits {
     var bytes: UInt32 = 0
     /// Milliseconds.
     var wait: UInt32 = 0
+    /// Read anew from the store.
+    var isStored = false
 }
 
 // MARK: Lists
@@ -142,6 +154,15 @@ extension Handle {
         let change = isDrop ? dormouse_drop_outbox : dormouse_retry_outbox
         try self.check(change(self.pointer, ids, ids?.count ?? 0, timeout, &changed))
         return changed
+    }
+
+    func connections(_ timeout: Int32) throws(DormouseError) -> [ConnectionInfo] {
+        try self.list { list in
+            dormouse_list_connections(
+                self.pointer, timeout,
+                { context, info in List<ConnectionInfo>.add(context, info) { ConnectionInfo($0) } },
+                list)
+        }
     }
 
     func server(_ timeout: Int32) throws(DormouseError) -> ServerInfo {

@@ -31,6 +31,7 @@ extension Engine {
                 "the client's name or library has more than \(Limits.textBytesMax) bytes")
         }
         session.client = String(decoding: hello.client, as: UTF8.self)
+        session.library = String(decoding: hello.library, as: UTF8.self)
         session.takesCompressed = hello.features.contains(Feature.lz4Deliveries)
         let identity = self.principals.identify(
             token: hello.token, peer: session.peer.identity, serversUser: self.host.userID,

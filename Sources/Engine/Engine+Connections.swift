@@ -13,7 +13,8 @@ extension Engine {
                 [.peer: peer.address, .count: "\(self.sessions.count)"])
             return false
         }
-        let session = Session(peer: peer, limits: self.limits, now: self.host.now)
+        let session = Session(
+            peer: peer, limits: self.limits, now: self.host.now, wallTime: self.host.wallTime)
         self.sessions[peer.id] = session
         self.welcome(newcomer: session)
         self.scheduleCheck(session)
@@ -23,6 +24,7 @@ extension Engine {
     package func received(_ bytes: UnsafeRawBufferPointer, from id: ConnectionID) {
         guard let session = self.sessions[id] else { return }
         session.lastHeard = self.host.now
+        session.receivedBytes &+= UInt64(bytes.count)
         session.machine.heard()
         guard session.preface != nil else { return self.decode(bytes, session) }
         switch session.preface?.push(bytes) {

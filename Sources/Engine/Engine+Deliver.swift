@@ -134,6 +134,7 @@ extension Engine {
             return false
         }
         self.delivered &+= UInt64(portion.events)
+        session.delivered &+= UInt64(portion.events)
         self.work += Self.deliveryWork + portion.events / 16
         if let delivery { self.send(delivery, portion, chunk.block, subscriber, session) }
         return true

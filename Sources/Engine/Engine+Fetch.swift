@@ -23,7 +23,9 @@ extension Engine {
         )
         let wait = min(Int(request.waitMilliseconds), self.limits.fetchWaitMillisecondsMax)
         let (id, after, connection) = (exchange.id, Position(request.after), session.id)
-        let reader = FetchReader(after: after, filter: EventFilter(config), allowance: allowance)
+        let reader = FetchReader(
+            after: after, filter: EventFilter(config), allowance: allowance,
+            isStored: request.stored)
         try self.start(
             WaitingFetch(
                 reader: reader, permissions: session.permissions, exchange: id,
@@ -50,7 +52,13 @@ extension Engine {
                 fetch.reader.upto < exchange.head,
                 self.sessions[connection]?.isOpen(stream) == true
             {
-                scannedBytes += try await self.scan(&fetch.reader, exchange)
+                do throws(Failure) {
+                    scannedBytes += try await self.scan(&fetch.reader, exchange)
+                } catch {
+                    // What is before it is good; whoever asks on is told.
+                    guard fetch.reader.upto > fetch.reader.after else { throw error }
+                    return self.answer(fetch.reader, in: exchange, to: connection, stream)
+                }
             }
             guard
                 fetch.reader.isDone || scannedBytes > self.limits.replayBytes
@@ -84,7 +92,7 @@ extension Engine {
     private func scan(_ reader: inout FetchReader, _ exchange: Exchange) async throws(Failure)
         -> Int
     {
-        if let chunk = exchange.tail.chunk(after: reader.upto) {
+        if !reader.isStored, let chunk = exchange.tail.chunk(after: reader.upto) {
             let before = reader.work
             reader.add(chunk, upto: exchange.head, fromLog: false)
             await self.restAfter(reader.work - before)
@@ -95,6 +103,7 @@ extension Engine {
             try await self.log.read(id, after: after, bytesMax: self.limits.pageBytesMax)
         }
         guard let first = page.chunks.first, first.first <= after.next else {
+            if reader.isStored { throw Self.hole(after, page.chunks.first?.first, exchange) }
             exchange.first = page.chunks.first?.first ?? exchange.tail.first ?? exchange.head.next
             throw self.positionLost(exchange)
         }
@@ -105,6 +114,17 @@ extension Engine {
         }
         await self.restAfter(reader.work - before)
         return page.chunks.reduce(0) { $0 + $1.bytesCount }
+    }
+
+    /// Whoever wants to see what is stored is told what is not; nothing is concluded from it.
+    private static func hole(
+        _ after: Position, _ next: Position?, _ exchange: Exchange
+    ) -> Failure {
+        let last = next?.previous ?? exchange.head
+        let first = max(after.next, Position(1))
+        return Failure(
+            .internal,
+            "positions \(first) to \(last) are not in dormouse.chunk; restore it from a backup")
     }
 
     /// Others have their turn when this, and what was done besides, was much.
@@ -182,6 +202,8 @@ struct WaitingFetch: Sendable {
 /// Gathers what a fetch returns.
 struct FetchReader: Sendable {
     let after: Position
+    /// Nothing is taken from memory.
+    let isStored: Bool
     private(set) var upto: Position
     private(set) var records: [UInt8] = []
     private(set) var isFromLog = false
@@ -190,9 +212,12 @@ struct FetchReader: Sendable {
     private var filter: EventFilter
     private var allowance: Portion.Allowance
 
-    init(after: Position, filter: EventFilter, allowance: Portion.Allowance) {
+    init(
+        after: Position, filter: EventFilter, allowance: Portion.Allowance, isStored: Bool = false
+    ) {
         self.after = after
         self.upto = after
+        self.isStored = isStored
         self.filter = filter
         self.allowance = allowance
     }

@@ -82,7 +82,7 @@ extension Engine {
             connection = answered.ticket.connection
             guard let session = self.sessions[answered.ticket.connection] else { continue }
             if session.isPaused { self.resumeReading(session) }
-            if self.isDraining { self.closeIfFinished(session) }
+            self.closeIfFinished(session)
         }
     }
 
@@ -91,6 +91,7 @@ extension Engine {
     ) {
         switch answer {
         case .published(let first, let last, let duplicates):
+            if first > .origin { session.published &+= last.rawValue - first.rawValue + 1 }
             session.answer(
                 stream,
                 .publish(

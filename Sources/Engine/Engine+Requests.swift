@@ -63,6 +63,7 @@ extension Engine {
         case .seek(let seek): try self.seek(seek, stream, session)
         case .pause(let pause): try self.pause(pause, stream, session)
         case .forget(let forget): try self.forget(forget, stream, session)
+        case .restored(let restored): try self.restored(restored, stream, session)
         case .list(let list): try self.list(list, stream, session)
         case .listReceivers(let list): try self.listReceivers(list, stream, session)
         case .exchanges: self.listExchanges(stream, session)
@@ -75,6 +76,7 @@ extension Engine {
         case .server: self.describeServer(stream, session)
         case .listOutbox(let list): try self.listOutbox(list, stream, session)
         case .changeOutbox(let change): try self.changeOutbox(change, stream, session)
+        case .listConnections(let list): try self.listConnections(list, stream, session)
         }
     }
 

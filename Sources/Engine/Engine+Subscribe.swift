@@ -125,9 +125,16 @@ extension Engine {
         let isOther =
             !plan.lastIncarnation.isEmpty && plan.lastIncarnation != self.incarnation.bytes
         guard isOther || plan.settings.lastSeen > exchange.head else { return }
+        let why =
+            isOther
+            ? "the log was restored from a backup after this consumer saw it, and may hold other events at "
+                + "the same positions"
+            : "the log ends at position \(exchange.head), before \(plan.settings.lastSeen), which this "
+                + "consumer has seen: it was restored from a backup, or is another one"
         throw Failure(
             .positionLost,
-            "the log is not the one that this consumer knows: it ends at \(exchange.head); begin anew with reposition",
+            why
+                + "; subscribe without last_seen to go on where the name is, or begin anew with reposition",
             firstPosition: exchange.first, incarnation: self.incarnation.bytes)
     }
 

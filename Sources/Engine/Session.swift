@@ -6,6 +6,8 @@ internal import Wire
 final class Session {
     let peer: any Peer
     let openedAt: Instant
+    /// The same, for people.
+    let since: Timestamp
     var machine: SessionMachine
     var preface: PrefaceDecoder? = PrefaceDecoder()
     /// Must not be touched while it lends a frame.
@@ -33,11 +35,16 @@ final class Session {
     var roomWaiter: CheckedContinuation<Void, Never>?
     /// Handed to the peer so far, taken by its socket or not.
     private(set) var sentBytes: UInt64 = 0
+    var receivedBytes: UInt64 = 0
+    /// Events that were stored for it, or sent to it.
+    var published: UInt64 = 0
+    var delivered: UInt64 = 0
     /// Memory of the frame before: most are small, and allocating each costs as much as writing it.
     private var spare: [UInt8] = []
     /// Larger ones are given back: connections are many, and most are idle.
     private static let spareBytesMax = 256
     var client = ""
+    var library = ""
     /// Asked for in its hello: chunks that are sent whole may go compressed.
     var takesCompressed = false
     /// nil before the hello.
@@ -48,9 +55,10 @@ final class Session {
     /// It did not show who it is, and is told so after a pause.
     var refusal: (stream: StreamID, failure: Failure)?
 
-    init(peer: any Peer, limits: Limits, now: Instant) {
+    init(peer: any Peer, limits: Limits, now: Instant, wallTime: Timestamp) {
         self.peer = peer
         self.openedAt = now
+        self.since = wallTime
         self.lastHeard = now
         self.machine = SessionMachine(limits: limits)
     }

@@ -89,21 +89,41 @@ actor LogReader {
         }
     }
 
+    /// Contiguous ones: they end before a hole, and before what cannot be read. Whoever asks for what
+    /// follows is told of it.
     private static func chunks(_ result: PostgresResult) throws(Failure) -> [Chunk] {
         var chunks: [Chunk] = []
         chunks.reserveCapacity(result.rowsCount)
         for row in 0..<result.rowsCount where !result.isNull(row, 3) {
             let first = try result.position(row, 0)
-            guard try result.integer(row, 2) == 0 else {
+            if let last = chunks.last?.last, first > last.next { break }
+            guard first > chunks.last?.last ?? .origin else {
                 throw Failure(
-                    .failedPrecondition,
-                    "the chunk at position \(first) has a form that this version cannot read; "
-                        + "start the version that wrote it, or a newer one")
+                    .internal,
+                    "the chunk at position \(first) overlaps the one before it; compare with "
+                        + "dormouse.chunk and restore it from a backup")
             }
-            let count = Int(try result.integer(row, 1))
-            chunks.append(try Chunk(first: first, count: count, block: result.block(row, 3)))
+            do throws(Failure) {
+                chunks.append(try Self.chunk(result, row, first))
+            } catch {
+                guard !chunks.isEmpty else { throw error }
+                break
+            }
         }
         return chunks
+    }
+
+    private static func chunk(_ result: PostgresResult, _ row: Int, _ first: Position)
+        throws(Failure) -> Chunk
+    {
+        guard try result.integer(row, 2) == 0 else {
+            throw Failure(
+                .failedPrecondition,
+                "the chunk at position \(first) has a form that this version cannot read; "
+                    + "start the version that wrote it, or a newer one")
+        }
+        let count = Int(try result.integer(row, 1))
+        return try Chunk(first: first, count: count, block: result.block(row, 3))
     }
 
     /// Where a page ends that begins with this row; nil when the rows end before it does.

@@ -110,6 +110,14 @@ package actor PostgresState: StateStore {
         return Incarnation(bytes: result.bytes(0, 0))
     }
 
+    package func endIncarnation(_ old: Incarnation) throws(Failure) -> Incarnation {
+        var parameters = Parameters()
+        parameters.add(old.bytes)
+        // A second time, after a lost answer, it changes nothing.
+        try self.run(StateStatements.endIncarnation, parameters)
+        return try self.incarnation()
+    }
+
     package func createExchange(_ name: Name, owner: OwnerID) throws(Failure) -> ExchangeRecord {
         var parameters = Parameters()
         parameters.add(name.text)

@@ -65,6 +65,13 @@ enum StateStatements {
     static let incarnation = Statement(
         name: "incarnation", sql: "SELECT incarnation FROM dormouse.server")
 
+    static let endIncarnation = Statement(
+        name: "end_incarnation",
+        sql: """
+            UPDATE dormouse.server SET incarnation = gen_random_uuid()
+            WHERE incarnation = encode($1::bytea, 'hex')::uuid
+            """)
+
     static let createExchange = Statement(
         name: "create_exchange",
         sql: """

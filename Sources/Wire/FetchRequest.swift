@@ -9,16 +9,20 @@ package struct FetchRequest: Hashable, Sendable {
     package var bytesMax: UInt32
     /// How long to wait when there is nothing yet.
     package var waitMilliseconds: UInt32
+    /// Read anew from the store, also what is in memory.
+    package var stored: Bool
 
     package init(
         config: ReceiverConfigMessage = ReceiverConfigMessage(), after: UInt64 = 0,
-        eventsMax: UInt32 = 0, bytesMax: UInt32 = 0, waitMilliseconds: UInt32 = 0
+        eventsMax: UInt32 = 0, bytesMax: UInt32 = 0, waitMilliseconds: UInt32 = 0,
+        stored: Bool = false
     ) {
         self.config = config
         self.after = after
         self.eventsMax = eventsMax
         self.bytesMax = bytesMax
         self.waitMilliseconds = waitMilliseconds
+        self.stored = stored
     }
 }
 
@@ -31,7 +35,8 @@ extension FetchRequest: Message {
             after: unpacked.after,
             eventsMax: unpacked.events_max,
             bytesMax: unpacked.bytes_max,
-            waitMilliseconds: unpacked.wait_ms)
+            waitMilliseconds: unpacked.wait_ms,
+            stored: unpacked.stored != 0)
     }
 
     package func encode(into bytes: inout [UInt8]) {
@@ -42,5 +47,6 @@ extension FetchRequest: Message {
         bytes.writeUInt32(3, self.eventsMax)
         bytes.writeUInt32(4, self.bytesMax)
         bytes.writeUInt32(5, self.waitMilliseconds)
+        bytes.writeBool(6, self.stored)
     }
 }

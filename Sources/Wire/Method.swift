@@ -12,6 +12,7 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case seek = 30
     case pause = 31
     case forget = 32
+    case restored = 33
     case list = 40
     case listReceivers = 41
     case exchanges = 42
@@ -24,6 +25,7 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case revokePrincipal = 52
     case rotatePrincipal = 53
     case listPrincipals = 54
+    case listConnections = 45
 
     /// The name in dormouse.proto and in what people are shown.
     package var name: String {
@@ -39,6 +41,7 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .seek: "Seek"
         case .pause: "Pause"
         case .forget: "Forget"
+        case .restored: "Restored"
         case .list: "List"
         case .listReceivers: "ListReceivers"
         case .exchanges: "Exchanges"
@@ -51,6 +54,7 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .revokePrincipal: "RevokePrincipal"
         case .rotatePrincipal: "RotatePrincipal"
         case .listPrincipals: "ListPrincipals"
+        case .listConnections: "ListConnections"
         }
     }
 }

@@ -13,6 +13,7 @@ package enum Reply: Hashable, Sendable {
     case seek(SeekReply)
     case pause(PauseReply)
     case forget(ForgetReply)
+    case restored(RestoredReply)
     case list(ListReply)
     case listReceivers(ListReceiversReply)
     case exchanges(ExchangesReply)
@@ -23,6 +24,7 @@ package enum Reply: Hashable, Sendable {
     /// Of adding, granting, revoking and rotating.
     case principal(PrincipalReply)
     case listPrincipals(ListPrincipalsReply)
+    case listConnections(ListConnectionsReply)
 }
 
 extension Reply {
@@ -44,6 +46,7 @@ extension Reply {
         case .seek(let message): message.encode(into: &bytes)
         case .pause(let message): message.encode(into: &bytes)
         case .forget(let message): message.encode(into: &bytes)
+        case .restored(let message): message.encode(into: &bytes)
         case .list(let message): message.encode(into: &bytes)
         case .listReceivers(let message): message.encode(into: &bytes)
         case .exchanges(let message): message.encode(into: &bytes)
@@ -53,6 +56,7 @@ extension Reply {
         case .changeOutbox(let message): message.encode(into: &bytes)
         case .principal(let message): message.encode(into: &bytes)
         case .listPrincipals(let message): message.encode(into: &bytes)
+        case .listConnections(let message): message.encode(into: &bytes)
         }
     }
 
@@ -87,6 +91,8 @@ extension Reply {
             return .pause(try PauseReply.decode(payload, factor: factor, arena: arena))
         case .forget:
             return .forget(try ForgetReply.decode(payload, factor: factor, arena: arena))
+        case .restored:
+            return .restored(try RestoredReply.decode(payload, factor: factor, arena: arena))
         case .list:
             return .list(try ListReply.decode(payload, factor: factor, arena: arena))
         case .listReceivers:
@@ -108,6 +114,9 @@ extension Reply {
         case .listPrincipals:
             return .listPrincipals(
                 try ListPrincipalsReply.decode(payload, factor: factor, arena: arena))
+        case .listConnections:
+            return .listConnections(
+                try ListConnectionsReply.decode(payload, factor: factor, arena: arena))
         }
     }
 }

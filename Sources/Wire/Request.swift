@@ -13,6 +13,7 @@ package enum Request: Hashable, Sendable {
     case seek(SeekRequest)
     case pause(PauseRequest)
     case forget(ForgetRequest)
+    case restored(RestoredRequest)
     case list(ListRequest)
     case listReceivers(ListReceiversRequest)
     case exchanges(ExchangesRequest)
@@ -25,6 +26,7 @@ package enum Request: Hashable, Sendable {
     case revokePrincipal(RevokePrincipalRequest)
     case rotatePrincipal(RotatePrincipalRequest)
     case listPrincipals(ListPrincipalsRequest)
+    case listConnections(ListConnectionsRequest)
 }
 
 extension Request {
@@ -41,6 +43,7 @@ extension Request {
         case .seek: .seek
         case .pause: .pause
         case .forget: .forget
+        case .restored: .restored
         case .list: .list
         case .listReceivers: .listReceivers
         case .exchanges: .exchanges
@@ -53,6 +56,7 @@ extension Request {
         case .revokePrincipal: .revokePrincipal
         case .rotatePrincipal: .rotatePrincipal
         case .listPrincipals: .listPrincipals
+        case .listConnections: .listConnections
         }
     }
 
@@ -92,6 +96,8 @@ extension Request {
             return .pause(try PauseRequest.decode(payload, factor: factor, arena: arena))
         case .forget:
             return .forget(try ForgetRequest.decode(payload, factor: factor, arena: arena))
+        case .restored:
+            return .restored(try RestoredRequest.decode(payload, factor: factor, arena: arena))
         case .list:
             return .list(try ListRequest.decode(payload, factor: factor, arena: arena))
         case .listReceivers:
@@ -124,6 +130,9 @@ extension Request {
         case .listPrincipals:
             return .listPrincipals(
                 try ListPrincipalsRequest.decode(payload, factor: factor, arena: arena))
+        case .listConnections:
+            return .listConnections(
+                try ListConnectionsRequest.decode(payload, factor: factor, arena: arena))
         }
     }
 
@@ -141,6 +150,7 @@ extension Request {
         case .seek(let message): message.encode(into: &bytes)
         case .pause(let message): message.encode(into: &bytes)
         case .forget(let message): message.encode(into: &bytes)
+        case .restored(let message): message.encode(into: &bytes)
         case .list(let message): message.encode(into: &bytes)
         case .listReceivers(let message): message.encode(into: &bytes)
         case .exchanges(let message): message.encode(into: &bytes)
@@ -153,6 +163,7 @@ extension Request {
         case .revokePrincipal(let message): message.encode(into: &bytes)
         case .rotatePrincipal(let message): message.encode(into: &bytes)
         case .listPrincipals(let message): message.encode(into: &bytes)
+        case .listConnections(let message): message.encode(into: &bytes)
         }
     }
 }

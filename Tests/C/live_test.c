@@ -221,11 +221,36 @@ static bool see_exchange(void *context, const dormouse_exchange_info *info)
     return true;
 }
 
+static bool see_connection(void *context, const dormouse_connection_info *info)
+{
+    CHECK(info->id > 0 && info->peer.size > 0 && info->since > 0);
+    *(int *)context += info->subscription_count == 1 && info->name_count == 1
+                       && is_text(info->names[0], "main/listed");
+    return true;
+}
+
 static bool see_server(void *context, const dormouse_server_info *info)
 {
     CHECK(info->incarnation.size == 16 && info->store_available);
     ++*(int *)context;
     return true;
+}
+
+static void a_connection_is_listed(dormouse *client)
+{
+    int seen = 0;
+    CHECK_STATUS(client, dormouse_list_connections(client, 5000, see_connection, &seen), DORMOUSE_OK);
+    CHECK(seen == 0);
+    dormouse *other = open_client("");
+    dormouse_subscribe_options options = {0};
+    options.struct_size = sizeof(options);
+    options.name = "listed";
+    dormouse_subscription *subscription;
+    CHECK_STATUS(other, dormouse_subscribe(other, &options, 5000, &subscription), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_list_connections(client, 5000, see_connection, &seen), DORMOUSE_OK);
+    CHECK(seen == 1);
+    CHECK_STATUS(client, dormouse_list_connections(client, 5000, NULL, NULL), DORMOUSE_BAD_ARGUMENT);
+    dormouse_free(other);
 }
 
 static void administration_answers(void)
@@ -243,6 +268,7 @@ static void administration_answers(void)
     CHECK(seen > 2);
     CHECK_STATUS(client, dormouse_describe_server(client, 5000, see_server, (seen = 0, &seen)), DORMOUSE_OK);
     CHECK(seen == 1);
+    a_connection_is_listed(client);
     CHECK_STATUS(client, dormouse_seek(client, NULL, "ack", DORMOUSE_FIRST, 0, 5000, &position), DORMOUSE_OK);
     CHECK(position == 0);
     CHECK_STATUS(client, dormouse_pause(client, NULL, "ack", UINT64_MAX, "tests", 5000), DORMOUSE_OK);

@@ -32,7 +32,7 @@ struct DurableState {
     private var principals: [Name: Principal] = [:]
     /// Who did what, oldest first.
     private(set) var audit: [String] = []
-    let incarnation = Incarnation(bytes: Array(repeating: 7, count: 16))
+    private(set) var incarnation = Incarnation(bytes: Array(repeating: 7, count: 16))
     /// Ordered by id, which is the index plus one.
     var exchanges: [Exchange] = []
     /// Rows of the outbox that were set aside.
@@ -50,6 +50,13 @@ struct DurableState {
 
     func exchange(_ id: ExchangeID) -> Exchange? {
         self.exchanges.first { $0.id == id }
+    }
+
+    mutating func endIncarnation(_ old: Incarnation) -> Incarnation {
+        if self.incarnation == old {
+            self.incarnation = Incarnation(bytes: old.bytes.map { $0 &+ 1 })
+        }
+        return self.incarnation
     }
 
     // MARK: The log

@@ -93,6 +93,10 @@ import Testing
         try self.check { try await Conformance.whatOthersTookIsSeen($0) }
     }
 
+    @Test func anIncarnationEndsOnce() throws {
+        try self.check { try await Conformance.anIncarnationEndsOnce($0) }
+    }
+
     @Test func theIncarnationStays() throws {
         try self.check { try await Conformance.theIncarnationStays($0) }
     }

@@ -323,6 +323,12 @@ final class StoreConnection: EventLog, StateStore, @unchecked Sendable {
         }
     }
 
+    func endIncarnation(_ old: Incarnation) async throws(Failure) -> Incarnation {
+        try await self.changing("ends the incarnation") { () throws(Failure) in
+            self.simulation.durable.endIncarnation(old)
+        }
+    }
+
     func createExchange(_ name: Name, owner: OwnerID) async throws(Failure) -> ExchangeRecord {
         try await self.changing("creates \(name)") { () throws(Failure) in
             try self.simulation.durable.createExchange(name, owner: owner)

@@ -49,6 +49,19 @@ extension Conformance {
         }
     }
 
+    package static func anIncarnationEndsOnce(_ make: MakeStore) async throws {
+        try await Self.with(make) { store, _ in
+            let old = try await store.state.incarnation()
+            let new = try await store.state.endIncarnation(old)
+            #expect(new != old)
+            #expect(new.bytes.count == 16)
+            #expect(try await store.state.incarnation() == new)
+            // Whoever says it again, for example after a lost answer, ends no other one.
+            #expect(try await store.state.endIncarnation(old) == new)
+            #expect(try await store.state.incarnation() == new)
+        }
+    }
+
     package static func aConfigIsRegisteredOnce(_ make: MakeStore) async throws {
         try await Self.with(make) { store, main in
             let configs = try (0..<20).map { index in

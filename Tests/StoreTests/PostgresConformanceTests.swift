@@ -74,6 +74,10 @@ import Testing
         try await Conformance.whatOthersTookIsSeen(TestCluster.make)
     }
 
+    @Test func anIncarnationEndsOnce() async throws {
+        try await Conformance.anIncarnationEndsOnce(TestCluster.make)
+    }
+
     @Test func theIncarnationStays() async throws {
         try await Conformance.theIncarnationStays(TestCluster.make)
     }

@@ -70,7 +70,7 @@ enum Samples {
                 .fetch(
                     FetchRequest(
                         config: Self.config, after: 17, eventsMax: 500, bytesMax: 1 << 20,
-                        waitMilliseconds: 30_000)),
+                        waitMilliseconds: 30_000, stored: true)),
                 .seek(
                     SeekRequest(
                         exchange: bytes("orders"), name: bytes("billing"), start: .time,
@@ -80,6 +80,7 @@ enum Samples {
                         exchange: bytes("orders"), name: bytes("billing"),
                         until: 1_767_225_600_000_000, reason: bytes("maintenance"))),
                 .forget(ForgetRequest(exchange: bytes("orders"), name: bytes("billing"))),
+                .restored(RestoredRequest(incarnation: Self.incarnation)),
                 .list(
                     ListRequest(
                         exchange: bytes("orders"), namePrefix: bytes("bill"), pageSize: 200,
@@ -90,6 +91,7 @@ enum Samples {
                 .server(ServerRequest()),
                 .listOutbox(ListOutboxRequest(after: 17, pageSize: 200)),
                 .changeOutbox(ChangeOutboxRequest(ids: [1, 1 << 40], isAll: true, isDrop: true)),
+                .listConnections(ListConnectionsRequest(pageSize: 200, pageToken: bytes("77"))),
             ] + Self.principalRequests
         }
     }
@@ -154,6 +156,13 @@ enum Samples {
                 ]))
         ),
         (.changeOutbox, .changeOutbox(ChangeOutboxReply(count: 500))),
+        (.restored, .restored(RestoredReply(incarnation: Self.incarnation))),
+        (
+            .listConnections,
+            .listConnections(
+                ListConnectionsReply(
+                    connections: [Self.connection, ConnectionInfo()], nextPageToken: bytes("77")))
+        ),
     ] + Self.principalReplies
 
     static let subscription = Subscription(
@@ -162,6 +171,12 @@ enum Samples {
         since: 4, oldestWaitingAt: 5, peer: bytes("127.0.0.1:50000"), client: bytes("bench"),
         principal: bytes("checkout"), delivered: 6, acknowledged: 7,
         pausedUntil: 8)
+
+    static let connection = ConnectionInfo(
+        id: 77, peer: bytes("127.0.0.1:50000"), client: bytes("bench"),
+        library: bytes("libdormouse/1.0.0"), principal: bytes("checkout"), since: 4,
+        subscriptions: 300, names: [bytes("orders/billing"), bytes("orders/")], published: 5,
+        delivered: 6, queuedBytes: 7, sentBytes: 8, receivedBytes: 9)
 
     static let exchange = ExchangeInfo(
         name: bytes("orders"), first: 1, head: 2, bytes: 3, epoch: 4, receivers: 500,
@@ -172,10 +187,12 @@ enum Samples {
         .subscribe(SubscribeRequest()), .acknowledge(AcknowledgeRequest()),
         .grant(GrantRequest()), .stop(StopRequest()), .fetch(FetchRequest()),
         .seek(SeekRequest()), .pause(PauseRequest()), .forget(ForgetRequest()),
+        .restored(RestoredRequest()),
         .list(ListRequest()), .listReceivers(ListReceiversRequest()),
         .exchanges(ExchangesRequest()), .createExchange(ExchangeRequest()),
         .server(ServerRequest()), .listOutbox(ListOutboxRequest()),
         .changeOutbox(ChangeOutboxRequest()),
+        .listConnections(ListConnectionsRequest()),
     ] + Self.defaultPrincipalRequests
 
     static let defaultReplies: [(Wire.Method, Reply)] = [
@@ -189,6 +206,8 @@ enum Samples {
         (.createExchange, .createExchange(ExchangeInfo())),
         (.server, .server(ServerReply())), (.listOutbox, .listOutbox(ListOutboxReply())),
         (.changeOutbox, .changeOutbox(ChangeOutboxReply())),
+        (.restored, .restored(RestoredReply())),
+        (.listConnections, .listConnections(ListConnectionsReply())),
     ] + Self.defaultPrincipalReplies
 
     /// One frame of every type.

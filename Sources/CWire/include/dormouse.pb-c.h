@@ -67,6 +67,11 @@ typedef struct Dormouse__V1__RotatePrincipalRequest Dormouse__V1__RotatePrincipa
 typedef struct Dormouse__V1__PrincipalReply Dormouse__V1__PrincipalReply;
 typedef struct Dormouse__V1__ListPrincipalsRequest Dormouse__V1__ListPrincipalsRequest;
 typedef struct Dormouse__V1__ListPrincipalsReply Dormouse__V1__ListPrincipalsReply;
+typedef struct Dormouse__V1__ConnectionInfo Dormouse__V1__ConnectionInfo;
+typedef struct Dormouse__V1__ListConnectionsRequest Dormouse__V1__ListConnectionsRequest;
+typedef struct Dormouse__V1__ListConnectionsReply Dormouse__V1__ListConnectionsReply;
+typedef struct Dormouse__V1__RestoredRequest Dormouse__V1__RestoredRequest;
+typedef struct Dormouse__V1__RestoredReply Dormouse__V1__RestoredReply;
 typedef struct Dormouse__V1__Failure Dormouse__V1__Failure;
 
 
@@ -490,10 +495,14 @@ struct  Dormouse__V1__FetchRequest
    * long poll when there is nothing yet
    */
   uint32_t wait_ms;
+  /*
+   * read anew from the store, also what is in memory; `replay` says that it was
+   */
+  protobuf_c_boolean stored;
 };
 #define DORMOUSE__V1__FETCH_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__fetch_request__descriptor) \
-    , NULL, 0, 0, 0, 0 }
+    , NULL, 0, 0, 0, 0, 0 }
 
 
 struct  Dormouse__V1__SeekRequest
@@ -950,6 +959,100 @@ struct  Dormouse__V1__ListPrincipalsReply
 #define DORMOUSE__V1__LIST_PRINCIPALS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_principals_reply__descriptor) \
     , 0,NULL, {0,NULL} }
+
+
+/*
+ * Every connection, by its number. token: of the reply before; empty = the first page.
+ */
+struct  Dormouse__V1__ConnectionInfo
+{
+  ProtobufCMessage base;
+  /*
+   * as its Welcome says
+   */
+  uint64_t id;
+  ProtobufCBinaryData peer;
+  ProtobufCBinaryData client;
+  ProtobufCBinaryData library;
+  ProtobufCBinaryData principal;
+  uint64_t since;
+  /*
+   * those it consumes, the ones without a name too
+   */
+  uint32_t subscriptions;
+  /*
+   * of the first of them, as "exchange/name"
+   */
+  size_t n_names;
+  ProtobufCBinaryData *names;
+  /*
+   * events that were stored for it
+   */
+  uint64_t published;
+  /*
+   * events
+   */
+  uint64_t delivered;
+  /*
+   * on their way out that its socket has not taken yet
+   */
+  uint64_t queued_bytes;
+  /*
+   * that its socket has taken
+   */
+  uint64_t sent_bytes;
+  uint64_t received_bytes;
+};
+#define DORMOUSE__V1__CONNECTION_INFO__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__connection_info__descriptor) \
+    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, 0,NULL, 0, 0, 0, 0, 0 }
+
+
+struct  Dormouse__V1__ListConnectionsRequest
+{
+  ProtobufCMessage base;
+  uint32_t page_size;
+  ProtobufCBinaryData page_token;
+};
+#define DORMOUSE__V1__LIST_CONNECTIONS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_connections_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+struct  Dormouse__V1__ListConnectionsReply
+{
+  ProtobufCMessage base;
+  size_t n_connections;
+  Dormouse__V1__ConnectionInfo **connections;
+  ProtobufCBinaryData next_page_token;
+};
+#define DORMOUSE__V1__LIST_CONNECTIONS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__list_connections_reply__descriptor) \
+    , 0,NULL, {0,NULL} }
+
+
+/*
+ * The log was restored from a backup: it gets a new incarnation, and all connections end. incarnation: the one that is
+ * to end, as Server tells it; when it has ended already, FAILED_PRECONDITION.
+ */
+struct  Dormouse__V1__RestoredRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData incarnation;
+};
+#define DORMOUSE__V1__RESTORED_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__restored_request__descriptor) \
+    , {0,NULL} }
+
+
+struct  Dormouse__V1__RestoredReply
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData incarnation;
+};
+#define DORMOUSE__V1__RESTORED_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&dormouse__v1__restored_reply__descriptor) \
+    , {0,NULL} }
 
 
 struct  Dormouse__V1__Failure
@@ -1954,6 +2057,101 @@ Dormouse__V1__ListPrincipalsReply *
 void   dormouse__v1__list_principals_reply__free_unpacked
                      (Dormouse__V1__ListPrincipalsReply *message,
                       ProtobufCAllocator *allocator);
+/* Dormouse__V1__ConnectionInfo methods */
+void   dormouse__v1__connection_info__init
+                     (Dormouse__V1__ConnectionInfo         *message);
+size_t dormouse__v1__connection_info__get_packed_size
+                     (const Dormouse__V1__ConnectionInfo   *message);
+size_t dormouse__v1__connection_info__pack
+                     (const Dormouse__V1__ConnectionInfo   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__connection_info__pack_to_buffer
+                     (const Dormouse__V1__ConnectionInfo   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ConnectionInfo *
+       dormouse__v1__connection_info__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__connection_info__free_unpacked
+                     (Dormouse__V1__ConnectionInfo *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ListConnectionsRequest methods */
+void   dormouse__v1__list_connections_request__init
+                     (Dormouse__V1__ListConnectionsRequest         *message);
+size_t dormouse__v1__list_connections_request__get_packed_size
+                     (const Dormouse__V1__ListConnectionsRequest   *message);
+size_t dormouse__v1__list_connections_request__pack
+                     (const Dormouse__V1__ListConnectionsRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__list_connections_request__pack_to_buffer
+                     (const Dormouse__V1__ListConnectionsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ListConnectionsRequest *
+       dormouse__v1__list_connections_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__list_connections_request__free_unpacked
+                     (Dormouse__V1__ListConnectionsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__ListConnectionsReply methods */
+void   dormouse__v1__list_connections_reply__init
+                     (Dormouse__V1__ListConnectionsReply         *message);
+size_t dormouse__v1__list_connections_reply__get_packed_size
+                     (const Dormouse__V1__ListConnectionsReply   *message);
+size_t dormouse__v1__list_connections_reply__pack
+                     (const Dormouse__V1__ListConnectionsReply   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__list_connections_reply__pack_to_buffer
+                     (const Dormouse__V1__ListConnectionsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__ListConnectionsReply *
+       dormouse__v1__list_connections_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__list_connections_reply__free_unpacked
+                     (Dormouse__V1__ListConnectionsReply *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__RestoredRequest methods */
+void   dormouse__v1__restored_request__init
+                     (Dormouse__V1__RestoredRequest         *message);
+size_t dormouse__v1__restored_request__get_packed_size
+                     (const Dormouse__V1__RestoredRequest   *message);
+size_t dormouse__v1__restored_request__pack
+                     (const Dormouse__V1__RestoredRequest   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__restored_request__pack_to_buffer
+                     (const Dormouse__V1__RestoredRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__RestoredRequest *
+       dormouse__v1__restored_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__restored_request__free_unpacked
+                     (Dormouse__V1__RestoredRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Dormouse__V1__RestoredReply methods */
+void   dormouse__v1__restored_reply__init
+                     (Dormouse__V1__RestoredReply         *message);
+size_t dormouse__v1__restored_reply__get_packed_size
+                     (const Dormouse__V1__RestoredReply   *message);
+size_t dormouse__v1__restored_reply__pack
+                     (const Dormouse__V1__RestoredReply   *message,
+                      uint8_t             *out);
+size_t dormouse__v1__restored_reply__pack_to_buffer
+                     (const Dormouse__V1__RestoredReply   *message,
+                      ProtobufCBuffer     *buffer);
+Dormouse__V1__RestoredReply *
+       dormouse__v1__restored_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   dormouse__v1__restored_reply__free_unpacked
+                     (Dormouse__V1__RestoredReply *message,
+                      ProtobufCAllocator *allocator);
 /* Dormouse__V1__Failure methods */
 void   dormouse__v1__failure__init
                      (Dormouse__V1__Failure         *message);
@@ -2131,6 +2329,21 @@ typedef void (*Dormouse__V1__ListPrincipalsRequest_Closure)
 typedef void (*Dormouse__V1__ListPrincipalsReply_Closure)
                  (const Dormouse__V1__ListPrincipalsReply *message,
                   void *closure_data);
+typedef void (*Dormouse__V1__ConnectionInfo_Closure)
+                 (const Dormouse__V1__ConnectionInfo *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ListConnectionsRequest_Closure)
+                 (const Dormouse__V1__ListConnectionsRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__ListConnectionsReply_Closure)
+                 (const Dormouse__V1__ListConnectionsReply *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__RestoredRequest_Closure)
+                 (const Dormouse__V1__RestoredRequest *message,
+                  void *closure_data);
+typedef void (*Dormouse__V1__RestoredReply_Closure)
+                 (const Dormouse__V1__RestoredReply *message,
+                  void *closure_data);
 typedef void (*Dormouse__V1__Failure_Closure)
                  (const Dormouse__V1__Failure *message,
                   void *closure_data);
@@ -2185,6 +2398,10 @@ struct Dormouse__V1__Dormouse_Service
                  const Dormouse__V1__ForgetRequest *input,
                  Dormouse__V1__ForgetReply_Closure closure,
                  void *closure_data);
+  void (*restored)(Dormouse__V1__Dormouse_Service *service,
+                   const Dormouse__V1__RestoredRequest *input,
+                   Dormouse__V1__RestoredReply_Closure closure,
+                   void *closure_data);
   void (*list)(Dormouse__V1__Dormouse_Service *service,
                const Dormouse__V1__ListRequest *input,
                Dormouse__V1__ListReply_Closure closure,
@@ -2233,6 +2450,10 @@ struct Dormouse__V1__Dormouse_Service
                           const Dormouse__V1__ListPrincipalsRequest *input,
                           Dormouse__V1__ListPrincipalsReply_Closure closure,
                           void *closure_data);
+  void (*list_connections)(Dormouse__V1__Dormouse_Service *service,
+                           const Dormouse__V1__ListConnectionsRequest *input,
+                           Dormouse__V1__ListConnectionsReply_Closure closure,
+                           void *closure_data);
 };
 typedef void (*Dormouse__V1__Dormouse_ServiceDestroy)(Dormouse__V1__Dormouse_Service *);
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
@@ -2252,6 +2473,7 @@ void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
       function_prefix__ ## seek,\
       function_prefix__ ## pause,\
       function_prefix__ ## forget,\
+      function_prefix__ ## restored,\
       function_prefix__ ## list,\
       function_prefix__ ## list_receivers,\
       function_prefix__ ## exchanges,\
@@ -2263,7 +2485,8 @@ void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
       function_prefix__ ## grant_principal,\
       function_prefix__ ## revoke_principal,\
       function_prefix__ ## rotate_principal,\
-      function_prefix__ ## list_principals  }
+      function_prefix__ ## list_principals,\
+      function_prefix__ ## list_connections  }
 void dormouse__v1__dormouse__hello(ProtobufCService *service,
                                    const Dormouse__V1__HelloRequest *input,
                                    Dormouse__V1__Welcome_Closure closure,
@@ -2308,6 +2531,10 @@ void dormouse__v1__dormouse__forget(ProtobufCService *service,
                                     const Dormouse__V1__ForgetRequest *input,
                                     Dormouse__V1__ForgetReply_Closure closure,
                                     void *closure_data);
+void dormouse__v1__dormouse__restored(ProtobufCService *service,
+                                      const Dormouse__V1__RestoredRequest *input,
+                                      Dormouse__V1__RestoredReply_Closure closure,
+                                      void *closure_data);
 void dormouse__v1__dormouse__list(ProtobufCService *service,
                                   const Dormouse__V1__ListRequest *input,
                                   Dormouse__V1__ListReply_Closure closure,
@@ -2356,6 +2583,10 @@ void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
                                              const Dormouse__V1__ListPrincipalsRequest *input,
                                              Dormouse__V1__ListPrincipalsReply_Closure closure,
                                              void *closure_data);
+void dormouse__v1__dormouse__list_connections(ProtobufCService *service,
+                                              const Dormouse__V1__ListConnectionsRequest *input,
+                                              Dormouse__V1__ListConnectionsReply_Closure closure,
+                                              void *closure_data);
 
 /* --- descriptors --- */
 
@@ -2418,6 +2649,11 @@ extern const ProtobufCMessageDescriptor dormouse__v1__rotate_principal_request__
 extern const ProtobufCMessageDescriptor dormouse__v1__principal_reply__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__list_principals_request__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__list_principals_reply__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__connection_info__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__list_connections_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__list_connections_reply__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__restored_request__descriptor;
+extern const ProtobufCMessageDescriptor dormouse__v1__restored_reply__descriptor;
 extern const ProtobufCMessageDescriptor dormouse__v1__failure__descriptor;
 extern const ProtobufCServiceDescriptor dormouse__v1__dormouse__descriptor;
 
