@@ -4,7 +4,8 @@
 #
 # usage: scripts/install-dependencies.sh [test]
 #
-# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ.
+# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ, zsh and
+# fish for the completion.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
 
@@ -64,7 +65,7 @@ for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compile
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then
-    for package in amqp-tools mandoc openssl rabbitmq-server valgrind; do
+    for package in amqp-tools fish mandoc openssl rabbitmq-server valgrind zsh; do
         is_installed "$package" || missing+=("$package")
     done
 fi

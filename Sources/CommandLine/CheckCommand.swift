@@ -78,7 +78,8 @@ enum CheckCommand {
             // A plugin's words are what it prints, whatever happened.
             let isUnknown = error.exit == .usage || error.exit == .internal
             let word = isUnknown ? "UNKNOWN" : "CRITICAL"
-            let text = Text.printable(error.message)
+            let (problem, advice) = error.parts
+            let text = Text.printable("\(problem); \(advice)")
             _ = try Output.say(
                 invocation.has("json")
                     ? "{\"status\":\"\(word.lowercased())\",\"text\":\(JSONText.quoted(text))}"

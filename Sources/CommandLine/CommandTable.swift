@@ -15,9 +15,10 @@ enum CommandTable {
         CommandSection(
             title: "Server",
             commands: [CheckCommand.description, TopCommand.description] + ExchangesCommand.all
-                + ListCommands.all + OutboxCommands.all + PrincipalCommands.all + [
+                + OutboxCommands.all + PrincipalCommands.all + [
+                    ReceiversCommand.description, ConnectionsCommand.description,
                     StateCommand.description, ServerCommand.description, VerifyCommand.description,
-                    BenchCommand.description,
+                    RestoredCommand.description, BenchCommand.description,
                 ]),
         CommandSection(
             title: "This program",

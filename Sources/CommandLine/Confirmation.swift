@@ -10,7 +10,9 @@ enum Confirmation {
     static func ask(_ invocation: Invocation, _ what: String) throws(CommandFailure) {
         if invocation.has("yes") { return }
         guard isatty(STDIN_FILENO) == 1, Output.isTelling else {
-            throw .usage("\(what); if you mean it, give --yes")
+            var failure = CommandFailure.usage(what)
+            failure.advice = "if you mean it, give --yes"
+            throw failure
         }
         Output.tell("\(what). Really? Type yes: ", endsLine: false)
         var reader = LineReader(descriptor: STDIN_FILENO)
@@ -22,7 +24,7 @@ enum Confirmation {
             if reader.isAtEnd { break }
             try reader.fill()
         }
-        throw CommandFailure(.failure, "nothing was done")
+        throw CommandFailure(.failure, "nothing was done; type yes, or give --yes")
     }
 }
 

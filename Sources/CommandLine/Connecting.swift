@@ -50,8 +50,7 @@ struct Connection {
         }
         var failure = CommandFailure(error, doing: "cannot connect")
         if error.status == .cannotConnect {
-            failure.message +=
-                ". Start the server with 'make run', or say where it is with --server or --context"
+            failure.advise("start dormoused, or say where it is with --server or --context")
         }
         return failure
     }
@@ -78,6 +77,7 @@ extension Connection {
         }
         var failure = failure
         failure.message += "; did you mean '\(nearest)'?"
+        failure.advice = ""
         return failure
     }
 

@@ -174,6 +174,9 @@ struct EventSource {
             ? "nothing was published"
             : "the \(self.unit)s before it are published, this one and what "
                 + "follows are not"
-        return CommandFailure(.data, "\(self.unit) \(number) of the input: \(problem); \(before)")
+        return CommandFailure(
+            .data,
+            "\(self.unit) \(number) of the input: \(problem) (\(before)); correct it, and go on there"
+        )
     }
 }

@@ -53,6 +53,8 @@ struct CommandFailure: Error, Hashable {
     var exit: ExitCode
     /// Empty: nothing is to be said.
     var message: String
+    /// What to do, when that does not stand in the message behind a semicolon.
+    var advice = ""
     var code: StatusCode?
 
     init(_ exit: ExitCode, _ message: String) {
@@ -86,10 +88,6 @@ struct CommandFailure: Error, Hashable {
 
     /// Whoever read our output has gone, and got what it wanted: no error.
     static let readerGone = CommandFailure(.success, "")
-
-    var line: String {
-        "dormouse: " + Text.printable(self.message) + (self.code.map { " [\($0.name)]" } ?? "")
-    }
 }
 
 /// Calls `body`; a failure becomes the command's.

@@ -133,7 +133,9 @@ struct Explanation: Hashable {
 
     private mutating func backlog(_ facts: Facts, _ show: Show) {
         let info = facts.subscriber
-        let lag = SubscriptionsCommand.lag(info)
+        // What is gone is newer, too, and will never come.
+        let end = max(info.position, facts.first > 0 ? facts.first - 1 : 0)
+        let lag = info.head > end ? info.head - end : 0
         guard lag > 0 else {
             return self.say(
                 .nothingNew,

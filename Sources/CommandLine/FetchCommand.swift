@@ -11,7 +11,7 @@ enum FetchCommand {
         options: Filters.options + [
             .exchange, CommandOption("after", "POSITION", "begin after this one; default 0"),
             CommandOption("count", "N", "at most N events; default \(Self.countDefault)"), .json,
-            .utc,
+            .utc, .noProgress,
         ],
         examples: [
             "dormouse fetch --after 100 --count 10",
@@ -27,6 +27,9 @@ enum FetchCommand {
         let connection = try Connection(invocation)
         let output = Output()
         let format = EventText.Format(invocation, output)
+        let wanted = remaining
+        var progress = Progress(invocation, "fetching", of: wanted, besides: output)
+        defer { progress.end() }
         while remaining > 0 {
             var lines: [UInt8] = []
             let count = UInt32(min(remaining, Self.pageEvents))
@@ -40,6 +43,7 @@ enum FetchCommand {
                 }
             }
             try output.write(lines: lines)
+            progress.update(wanted - remaining, events: wanted - remaining)
             // A server that does not get on must not keep us here.
             guard page.upto > after else { break }
             after = page.upto

@@ -74,8 +74,8 @@ struct LineReader {
         if self.isAtEnd, self.consumed < self.bytes.count {
             throw CommandFailure(
                 .data,
-                "the input ends inside of an event, or is no export in protobuf; the events "
-                    + "before it are published")
+                "the input ends inside of an event, or is no export in protobuf (the events before it "
+                    + "are published); export it again, or give its --format")
         }
         return nil
     }

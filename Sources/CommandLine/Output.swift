@@ -7,6 +7,8 @@
 /// Standard output, written in blocks. A reader that has gone ends the command without an error.
 final class Output {
     private var bytes: [UInt8] = []
+    /// How much of what was flushed last is written.
+    private(set) var written = 0
     private let descriptor: Int32
     /// A file takes whatever it is given.
     private let isFile: Bool
@@ -58,18 +60,19 @@ final class Output {
     ) throws(CommandFailure) {
         let bytes = self.bytes
         self.bytes.removeAll(keepingCapacity: true)
-        var written = 0
-        while written < bytes.count {
+        self.written = 0
+        while self.written < bytes.count {
             guard self.isFile || self.isReady() else {
                 try whileWaiting()
                 continue
             }
-            let end = self.isFile ? bytes.count : min(written + Self.pieceBytes, bytes.count)
-            let count = bytes[written..<end].withUnsafeBytes {
+            let end =
+                self.isFile ? bytes.count : min(self.written + Self.pieceBytes, bytes.count)
+            let count = bytes[self.written..<end].withUnsafeBytes {
                 OS.write(self.descriptor, $0)
             }
             if count >= 0 {
-                written += count
+                self.written += count
             } else if errno == EPIPE {
                 throw .readerGone
             } else if errno != EINTR && errno != EAGAIN {

@@ -8,7 +8,7 @@ enum Program {
         do throws(CommandFailure) {
             return try Self.dispatch(arguments)
         } catch {
-            if !error.message.isEmpty { Output.tell(error.line) }
+            error.tell(asJSON: Self.wantsJSON(arguments))
             return error.exit
         }
     }
@@ -20,6 +20,8 @@ enum Program {
                 try output.write("dormouse \(Self.version)")
             } else if arguments.contains("--help") || arguments.contains("-h") {
                 try output.write(Help.program)
+            } else if Self.wantsJSON(arguments) {
+                throw .usage("there is no command; 'dormouse --help' lists them")
             } else {
                 Output.tell(Help.program)
                 return .usage
@@ -39,6 +41,11 @@ enum Program {
         let invocation = try Invocation(rest, of: command)
         if invocation.has("help") { return try Self.say(Help.text(of: command), output) }
         return try command.run(invocation)
+    }
+
+    /// Also when the command, or its other options, are not understood.
+    private static func wantsJSON(_ arguments: [String]) -> Bool {
+        arguments.prefix { $0 != "--" }.contains("--json")
     }
 
     private static func asksForHelp(_ arguments: ArraySlice<String>) -> Bool {

@@ -1,3 +1,9 @@
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 /// A bar on standard error for whoever waits, at most ten times a second. Not shown in pipes, nor with
 /// --no-progress.
 struct Progress {
@@ -11,10 +17,14 @@ struct Progress {
     private static let pause = Duration.milliseconds(100)
     private static let width = 20
 
-    init(_ invocation: Invocation, _ what: String, of total: UInt64?) {
+    /// `output` is where the events go: on a terminal they are progress enough.
+    init(
+        _ invocation: Invocation, _ what: String, of total: UInt64?, besides output: Output? = nil
+    ) {
         self.what = what
         self.total = total
-        self.isShown = Output.isTelling && !invocation.has("no-progress")
+        self.isShown =
+            Output.isTelling && !invocation.has("no-progress") && output?.isTerminal != true
     }
 
     /// `done` of the total, and how many events that were.
@@ -24,9 +34,11 @@ struct Progress {
         if let drawn = self.drawn, now - drawn < Self.pause { return }
         self.drawn = now
         let seconds = (now - self.started) / .seconds(1)
-        Output.tell(
-            "\r\(self.what) \(Self.bar(done, of: self.total, events: events, seconds))\u{1B}[K",
-            endsLine: false)
+        // A line that wraps could not be taken back.
+        let bar = Screen.cut(
+            "\(self.what) \(Self.bar(done, of: self.total, events: events, seconds))",
+            Screen.size(of: STDERR_FILENO).columns - 1)
+        Output.tell("\r\(bar)\u{1B}[K", endsLine: false)
     }
 
     /// The bar goes away: what was done is said elsewhere.

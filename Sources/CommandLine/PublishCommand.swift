@@ -97,7 +97,7 @@ enum PublishCommand {
             try client.producer(producer, exchange: connection.exchange).sequence
         }
         guard last < UInt64(Int64.max) else {
-            throw CommandFailure(.data, "the producer has used its last sequence")
+            throw CommandFailure(.data, "the producer has used its last sequence; use another name")
         }
         return last + 1
     }
@@ -120,9 +120,10 @@ enum PublishCommand {
             failure = failure ?? error
         }
         if let code = failure?.code, source.hasLines {
-            failure?.message +=
-                publisher.outcome.lastLine > 0
-                ? "; the \(source.unit)s up to \(publisher.outcome.lastLine) are published" : ""
+            if publisher.outcome.lastLine > 0 {
+                failure?.note(
+                    "the \(source.unit)s up to \(publisher.outcome.lastLine) are published")
+            }
             if code == .invalidArgument { failure?.exit = .data }
         }
         return failure

@@ -93,7 +93,7 @@ enum ServerCommand {
         return [
             "server       " + Text.printable(server.server),
             "started      " + show.since(server.startedAt),
-            "incarnation  " + Self.hexadecimal(server.incarnation),
+            "incarnation  " + Text.hexadecimal(server.incarnation),
             "store        " + store,
             "connections  " + Text.grouped(UInt64(server.connections)),
             "published    " + Text.count(server.published, "event") + " since the start",
@@ -104,13 +104,9 @@ enum ServerCommand {
     private static func json(_ server: ServerInfo) -> String {
         "{\"server\":\(JSONText.quoted(server.server)),"
             + "\"started_at\":\"\(TimeText.rfc3339(server.startedAt))\","
-            + "\"incarnation\":\"\(Self.hexadecimal(server.incarnation))\","
+            + "\"incarnation\":\"\(Text.hexadecimal(server.incarnation))\","
             + "\"connections\":\(server.connections),\"published\":\(server.published),"
             + "\"delivered\":\(server.delivered),\"store_available\":\(server.isStoreAvailable),"
             + "\"store_reason\":\(JSONText.quoted(server.storeReason))}"
-    }
-
-    private static func hexadecimal(_ bytes: [UInt8]) -> String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -16,7 +16,7 @@ enum SubscribeCommand {
             CommandOption("replace-config", "give an existing name these patterns and headers"),
             CommandOption("count", "N", "leave after N events"),
             CommandOption("ephemeral", "no NAME: forgotten at the end"),
-            CommandOption("json", "one JSON object for each line"), .utc,
+            CommandOption("json", "one JSON object for each line"), .utc, .noProgress,
         ],
         examples: [
             "dormouse subscribe billing --pattern 'orders.*.paid' --from first --count 10",
@@ -27,7 +27,8 @@ enum SubscribeCommand {
             with the first event that was not. Ctrl-C and SIGTERM acknowledge what is written and
             end with 130 and 143. When the reader of a pipe goes away, what it was not given is not
             acknowledged, and the command ends with 0. When the connection is lost, it connects again
-            and goes on; with an address that ends in ?reconnect=no it ends with 69.
+            and goes on; with an address that ends in ?reconnect=no it ends with 69. Into a file or a
+            pipe, old events are shown as a bar on the terminal.
             """,
         run: Self.run)
 

@@ -6,9 +6,22 @@ final class Subscriber {
     /// More than this is not needed to keep a server busy; less is sent in vain with a small count.
     private static let creditEvents: UInt32 = 20_000
 
+    /// A bar for whoever waits at the terminal while they go elsewhere.
+    private struct Replay {
+        var progress: Progress
+        let after: UInt64
+        let head: UInt64
+        var events: UInt64 = 0
+    }
+
     private let client: BlockingClient
     private let title: String
     private let format: EventText.Format
+    private let isJSON: Bool
+    private let invocation: Invocation
+    /// Of the old events, until the first are printed that were new at the beginning.
+    private var replay: Replay?
+    private var hasReplayBegun = false
     private let interrupts: Interrupts
     private let output = Output()
     /// Events still to be printed; nil: no end.
@@ -25,6 +38,8 @@ final class Subscriber {
         self.title = title
         self.remaining = count
         self.format = EventText.Format(invocation, self.output)
+        self.isJSON = invocation.has("json")
+        self.invocation = invocation
         self.client = client
         self.interrupts = try Interrupts()
     }
@@ -33,6 +48,8 @@ final class Subscriber {
         var options = options
         options.creditEvents = UInt32(min(self.remaining ?? .max, UInt64(Self.creditEvents)))
         let subscription = try self.open(options)
+        defer { self.replay?.progress.end() }
+        self.printed = subscription.position
         while true {
             if let exit = self.interrupts.take() { return try self.leave(subscription, exit) }
             let taken = try self.attempting { () throws(DormouseError) in
@@ -44,8 +61,9 @@ final class Subscriber {
                 try self.wait(for: subscription)
                 continue
             }
-            if let exit = try taken.get() { return try self.leave(subscription, exit) }
+            let exit = try taken.get()
             try self.acknowledge(subscription)
+            if let exit { return try self.leave(subscription, exit) }
             if self.remaining == 0 { return try self.leave(subscription, .success) }
         }
     }
@@ -58,7 +76,30 @@ final class Subscriber {
     private func attempting<Value>(
         _ body: () throws(DormouseError) -> Value
     ) throws(CommandFailure) -> Value {
-        try asking(self.doing, body)
+        do throws(CommandFailure) {
+            return try asking(self.doing, body)
+        } catch {
+            throw self.advised(error)
+        }
+    }
+
+    /// What the server says is for whoever writes clients.
+    private func advised(_ failure: CommandFailure) -> CommandFailure {
+        var failure = failure
+        switch failure.code {
+        case .failedPrecondition:
+            failure.advise("leave the filters as they were, or give --replace-config")
+        case .positionLost where self.isConfirmed:
+            failure.advise(
+                "run it again to go on where the name is, or give --from first --reposition to begin anew"
+            )
+        case .positionLost:
+            failure.advise(
+                "give --from first --reposition to go on with what is left, or see 'dormouse explain'"
+            )
+        default: break
+        }
+        return failure
     }
 
     // MARK: The beginning
@@ -85,12 +126,7 @@ final class Subscriber {
                 if let end = subscription.endError { throw end }
             }
         } catch {
-            var failure = CommandFailure(error, doing: self.doing)
-            if error.status == .failedPrecondition {
-                failure.message +=
-                    ". Leave the filters as they were, or give --replace-config"
-            }
-            throw failure
+            throw self.advised(CommandFailure(error, doing: self.doing))
         }
         // Nothing came, so there is nothing to confirm.
         if let exit { throw CommandFailure(exit, "") }
@@ -112,14 +148,14 @@ final class Subscriber {
             self.isLossTold = false
         } else if !self.isLossTold {
             self.isLossTold = true
-            Output.tell(
-                "dormouse: " + Text.printable(self.client.lastError.message)
-                    + "; connecting again")
+            var loss = CommandFailure(self.client.lastError)
+            loss.advise("connecting again")
+            loss.tell(asJSON: self.isJSON, goesOn: true)
         }
     }
 
-    /// Prints a batch; the exit code when a signal ended the waiting for a slow reader. Nothing of the
-    /// batch counts as printed then: nobody knows how much of it was read.
+    /// Prints a batch; the exit code when a signal ended the waiting for a slow reader. What stands in the
+    /// pipe as a whole line counts as printed then.
     private func take(_ batch: LentBatch) throws(CommandFailure) -> ExitCode? {
         let count = Int(clamping: min(UInt64(batch.count), self.remaining ?? .max))
         self.output.gather { text in
@@ -127,10 +163,45 @@ final class Subscriber {
                 EventText.append(batch[index], as: self.format, to: &text)
             }
         }
-        if let exit = try self.flush() { return exit }
+        if let exit = try self.flush() {
+            self.countWritten(batch, count)
+            return exit
+        }
         self.remaining = self.remaining.map { $0 - UInt64(count) }
+        self.showReplay(batch, count)
         self.printed = count < batch.count ? batch[count - 1].position : batch.upto
         return nil
+    }
+
+    /// Before `printed` moves on.
+    private func showReplay(_ batch: LentBatch, _ count: Int) {
+        if !self.hasReplayBegun {
+            self.hasReplayBegun = true
+            guard batch.head > self.printed else { return }
+            self.replay = Replay(
+                progress: Progress(
+                    self.invocation, "replaying", of: batch.head - self.printed,
+                    besides: self.output), after: self.printed, head: batch.head)
+        }
+        guard var replay = self.replay else { return }
+        replay.events += UInt64(count)
+        if batch.upto < replay.head, self.remaining != 0 {
+            replay.progress.update(batch.upto - replay.after, events: replay.events)
+            self.replay = replay
+        } else {
+            replay.progress.end()
+            self.replay = nil
+        }
+    }
+
+    /// After an interruption: the events whose lines are written to their ends.
+    private func countWritten(_ batch: LentBatch, _ count: Int) {
+        var text: [UInt8] = []
+        for index in 0..<count {
+            EventText.append(batch[index], as: self.format, to: &text)
+            guard text.count <= self.output.written else { return }
+            self.printed = batch[index].position
+        }
     }
 
     /// Writes the lines. While the reader is slow, the connection is kept alive.

@@ -58,6 +58,11 @@ enum Text {
         return grouped
     }
 
+    /// Two digits for each byte.
+    static func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
     /// `1 event`, `1,234 events`.
     static func count(_ number: UInt64, _ noun: String) -> String {
         "\(Self.grouped(number)) \(noun)\(number == 1 ? "" : "s")"

@@ -13,12 +13,17 @@ enum TopCommand {
         usage: ["top [OPTION...]"], operands: 0...0,
         options: [
             CommandOption("every", "DURATION", "how often it looks; default 1s"),
-            CommandOption("exchange", "NAME", of: .exchange, "only this one; default all"), .utc,
+            CommandOption("exchange", "NAME", of: .exchange, "only this one; default all"), .json,
+            .utc,
         ],
-        examples: ["dormouse top", "dormouse top --every 5s --exchange orders"],
+        examples: [
+            "dormouse top --exchange orders",
+            "dormouse top --json --every 5s | jq .published_per_second",
+        ],
         notes: """
-            Those that are furthest behind stand first. DONE/S are positions confirmed a second. In a
-            pipe, use 'dormouse subscriptions list --watch'.
+            Those that are furthest behind stand first. LAG and OLDEST are of what is not confirmed, IN
+            FLIGHT of what was sent and is not confirmed, DONE/S are positions confirmed a second. With
+            --json every look is a line; the rates of the first are null.
             """,
         run: Self.run)
 
@@ -26,8 +31,10 @@ enum TopCommand {
         let period = try invocation.duration("every") ?? 1000
         guard period >= 100 else { throw .usage("--every is shorter than 100ms") }
         let output = Output()
+        if invocation.has("json") { return try Self.write(output, every: period, invocation) }
         guard output.isTerminal, isatty(STDIN_FILENO) == 1 else {
-            throw .usage("top needs a terminal; use 'dormouse subscriptions list --watch'")
+            throw .usage(
+                "top needs a terminal; use --json, or 'dormouse subscriptions list --watch'")
         }
         let connection = try Connection(invocation, reconnects: true)
         let interrupts = try Interrupts()
@@ -43,6 +50,22 @@ enum TopCommand {
             try output.flush()
             before = look
             if let exit = Self.wait(interrupts, milliseconds: period) { return exit }
+        }
+    }
+
+    /// A line for each look, until a signal comes or nobody reads on.
+    private static func write(
+        _ output: Output, every period: UInt64, _ invocation: Invocation
+    ) throws(CommandFailure) -> ExitCode {
+        let connection = try Connection(invocation, reconnects: true)
+        let interrupts = try Interrupts()
+        var before: TopLook?
+        while true {
+            let look = try TopLook(connection, now: OS.now)
+            try output.write(look.json(after: before))
+            try output.flush()
+            before = look
+            if let exit = Watch.wait(interrupts, period) { return exit }
         }
     }
 
@@ -110,11 +133,53 @@ struct TopLook {
         self.init(server, subscribers, now: now)
     }
 
-    func lines(after before: TopLook?, _ show: Show) -> [String] {
-        let seconds = before.map { Double(self.now - $0.now) / 1_000_000 } ?? 0
+    /// A second; nil when nobody knows yet.
+    private func rate(_ count: UInt64, _ earlier: UInt64?, _ before: TopLook?) -> UInt64? {
+        guard let before, let earlier, self.now > before.now, count >= earlier else { return nil }
+        let seconds = Double(self.now - before.now) / 1_000_000
+        return UInt64((Double(count - earlier) / seconds).rounded())
+    }
+
+    /// What was sent and is not confirmed.
+    private static func inFlight(_ subscriber: SubscriberInfo) -> UInt64 {
+        subscriber.sent > subscriber.position ? subscriber.sent - subscriber.position : 0
+    }
+
+    func json(after before: TopLook?) -> String {
         func rate(_ count: UInt64, _ earlier: UInt64?) -> String {
-            guard let earlier, seconds > 0, count >= earlier else { return "-" }
-            return Text.grouped(UInt64((Double(count - earlier) / seconds).rounded()))
+            self.rate(count, earlier, before).map(String.init) ?? "null"
+        }
+        let earlier = before?.acknowledged ?? [:]
+        let subscribers = self.subscribers.sorted(by: Self.isWorse).map { subscriber in
+            "{\"name\":\(JSONText.quoted(subscriber.name)),"
+                + "\"exchange\":\(JSONText.quoted(subscriber.exchange)),"
+                + "\"state\":\"\(SubscriptionsCommand.state(subscriber.state))\","
+                + "\"lag\":\(SubscriptionsCommand.lag(subscriber)),"
+                + "\"in_flight\":\(Self.inFlight(subscriber)),\"done_per_second\":"
+                + rate(subscriber.acknowledged, earlier[Self.title(subscriber)]) + "}"
+        }
+        return "{\"time\":\"\(TimeText.rfc3339(self.now))\","
+            + "\"connections\":\(self.server.connections),"
+            + "\"store_available\":\(self.server.isStoreAvailable),"
+            + "\"published\":\(self.server.published),\"published_per_second\":"
+            + rate(self.server.published, before?.server.published)
+            + ",\"delivered\":\(self.server.delivered),\"delivered_per_second\":"
+            + rate(self.server.delivered, before?.server.delivered)
+            + ",\"subscriptions\":[\(subscribers.joined(separator: ","))]}"
+    }
+
+    private static func title(_ subscriber: SubscriberInfo) -> String {
+        "\(subscriber.exchange)/\(subscriber.name)"
+    }
+
+    private var acknowledged: [String: UInt64] {
+        Dictionary(
+            self.subscribers.map { (Self.title($0), $0.acknowledged) }, uniquingKeysWith: { $1 })
+    }
+
+    func lines(after before: TopLook?, _ show: Show) -> [String] {
+        func rate(_ count: UInt64, _ earlier: UInt64?) -> String {
+            self.rate(count, earlier, before).map(Text.grouped) ?? "-"
         }
         let store =
             self.server.isStoreAvailable
@@ -130,13 +195,10 @@ struct TopLook {
                 + "(\(rate(self.server.delivered, before?.server.delivered))/s)",
             "",
         ]
-        var earlier: [String: UInt64] = [:]
-        for subscriber in before?.subscribers ?? [] {
-            earlier["\(subscriber.exchange)/\(subscriber.name)"] = subscriber.acknowledged
-        }
+        let earlier = before?.acknowledged ?? [:]
         var table = Table([
             ("NAME", .left), ("EXCHANGE", .left), ("STATE", .left), ("LAG", .right),
-            ("OLDEST", .right), ("DONE/S", .right), ("PEER", .left),
+            ("OLDEST", .right), ("IN FLIGHT", .right), ("DONE/S", .right), ("PEER", .left),
         ])
         for subscriber in self.subscribers.sorted(by: Self.isWorse) {
             let oldest = subscriber.oldestWaitingAt
@@ -146,9 +208,8 @@ struct TopLook {
                     SubscriptionsCommand.state(subscriber.state),
                     Text.grouped(SubscriptionsCommand.lag(subscriber)),
                     oldest == 0 ? "-" : show.ago(oldest),
-                    rate(
-                        subscriber.acknowledged,
-                        earlier["\(subscriber.exchange)/\(subscriber.name)"]),
+                    Text.grouped(Self.inFlight(subscriber)),
+                    rate(subscriber.acknowledged, earlier[Self.title(subscriber)]),
                     Text.printable(subscriber.peer),
                 ], colours: SubscriptionsCommand.colour(subscriber.state).map { [2: $0] } ?? [:])
         }

@@ -52,7 +52,7 @@ enum Watch {
     }
 
     /// The exit code when a signal came meanwhile.
-    private static func wait(_ interrupts: Interrupts, _ milliseconds: UInt64) -> ExitCode? {
+    static func wait(_ interrupts: Interrupts, _ milliseconds: UInt64) -> ExitCode? {
         var watched = pollfd(fd: interrupts.descriptor, events: Int16(POLLIN), revents: 0)
         _ = poll(&watched, 1, Int32(clamping: milliseconds))
         return interrupts.take()
@@ -66,9 +66,11 @@ enum Screen {
         var columns: Int
     }
 
-    static var size: Size {
+    static var size: Size { Self.size(of: STDOUT_FILENO) }
+
+    static func size(of descriptor: Int32) -> Size {
         var window = winsize()
-        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &window) == 0, window.ws_row > 0,
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &window) == 0, window.ws_row > 0,
             window.ws_col > 0
         else { return Size(rows: 24, columns: 80) }
         return Size(rows: Int(window.ws_row), columns: Int(window.ws_col))

@@ -7,6 +7,7 @@ extension Engine {
     func listOutbox(
         _ request: ListOutboxRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
+        try session.permissions.administeringEverything()
         let size =
             request.pageSize == 0
             ? self.limits.listPageMax : min(Int(request.pageSize), self.limits.listPageMax)
@@ -25,6 +26,7 @@ extension Engine {
     func changeOutbox(
         _ request: ChangeOutboxRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
+        try session.permissions.administeringEverything()
         guard request.isAll != !request.ids.isEmpty else {
             throw Failure(.invalidArgument, "name rows by their ids, or say all; not both")
         }

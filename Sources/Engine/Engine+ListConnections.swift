@@ -5,6 +5,7 @@ extension Engine {
     func listConnections(
         _ request: ListConnectionsRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
+        try session.permissions.administeringEverything()
         let after: UInt64
         if request.pageToken.isEmpty {
             after = 0

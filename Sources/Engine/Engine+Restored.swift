@@ -11,6 +11,7 @@ extension Engine {
     func restored(
         _ request: RestoredRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
+        try session.permissions.administeringEverything()
         guard request.incarnation == self.incarnation.bytes else {
             throw Failure(
                 .failedPrecondition,

@@ -195,7 +195,40 @@ struct ExitCodeTests {
         let failure = CommandFailure(
             Failure(.notFound, "there is no such name"), doing: "cannot stop 'x'")
         #expect(failure.exit == .failure)
-        #expect(failure.line == "dormouse: cannot stop 'x': there is no such name [NOT_FOUND]")
+        #expect(
+            failure.line
+                == "dormouse: cannot stop 'x': there is no such name; 'dormouse subscriptions list' and "
+                + "'dormouse exchanges list' show what there is [NOT_FOUND]")
+    }
+
+    @Test func whatToDoStandsBehindTheFirstSemicolon() {
+        let said = CommandFailure(Failure(.outOfRange, "it is beyond; fetch before it; or wait"))
+        #expect(said.parts == ("it is beyond", "fetch before it; or wait"))
+        #expect(said.line == "dormouse: it is beyond; fetch before it; or wait [OUT_OF_RANGE]")
+        var advised = said
+        advised.advise("run it again")
+        #expect(advised.line == "dormouse: it is beyond; run it again [OUT_OF_RANGE]")
+    }
+
+    @Test func everyFailureSaysWhatToDo() {
+        for code in StatusCode.allCases {
+            #expect(!CommandFailure(Failure(code, "x")).parts.advice.isEmpty, "\(code)")
+        }
+        for exit in ExitCode.allCases {
+            #expect(!CommandFailure(exit, "x").parts.advice.isEmpty, "\(exit)")
+        }
+    }
+
+    @Test func asJSONItIsAnObjectWithTheSame() {
+        let refused = CommandFailure(Failure(.notFound, "no \"x\"; look"), doing: "cannot stop")
+        #expect(
+            refused.json()
+                == #"{"code":"NOT_FOUND","exit":1,"message":"cannot stop: no \"x\"","advice":"look"}"#
+        )
+        #expect(
+            CommandFailure.usage("give one; not two").json()
+                == #"{"code":"USAGE","exit":64,"message":"give one","advice":"not two"}"#)
+        #expect(refused.json(goesOn: true).contains(#""exit":null"#))
     }
 
     @Test func whatTheClientFoundIsShownAsOneOfTheServersCodes() {
@@ -205,7 +238,8 @@ struct ExitCodeTests {
         #expect(failure.exit == .unavailable)
         #expect(
             failure.line
-                == "dormouse: cannot list: the server closed the connection [UNAVAILABLE]")
+                == "dormouse: cannot list: the server closed the connection; run it again in a while; "
+                + "'dormouse server' says how the server is [UNAVAILABLE]")
         #expect(StatusCode(.timeout) == .deadlineExceeded)
         #expect(StatusCode(.badArgument) == .invalidArgument)
         #expect(StatusCode(.hole) == .internal)

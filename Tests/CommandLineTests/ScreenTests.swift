@@ -26,7 +26,7 @@ struct ScreenTests {
                 position: 50, head: 50),
             SubscriberInfo(
                 name: "behind", exchange: "main", filter: .everything, state: .live, position: 10,
-                head: 1250, oldestWaitingAt: 1_000_000, peer: "10.0.0.1:5000",
+                sent: 30, head: 1250, oldestWaitingAt: 1_000_000, peer: "10.0.0.1:5000",
                 acknowledged: acknowledged),
         ]
         return TopLook(
@@ -43,10 +43,18 @@ struct ScreenTests {
                 "dormoused/1  up 12s  3 connections  store available  1970-01-01T00:00:12Z",
                 "published 4,000 (1,500/s)  delivered 0 (0/s)",
                 "",
-                "NAME    EXCHANGE  STATE       LAG  OLDEST  DONE/S  PEER",
-                "behind  main      live      1,240     11s     125  10.0.0.1:5000",
-                "done    main      sleeping      0       -       0",
+                "NAME    EXCHANGE  STATE       LAG  OLDEST  IN FLIGHT  DONE/S  PEER",
+                "behind  main      live      1,240     11s         20     125  10.0.0.1:5000",
+                "done    main      sleeping      0       -          0       0",
             ])
+        #expect(
+            second.json(after: first)
+                == "{\"time\":\"1970-01-01T00:00:12.000000Z\",\"connections\":3,\"store_available\":true,"
+                + "\"published\":4000,\"published_per_second\":1500,\"delivered\":0,"
+                + "\"delivered_per_second\":0,\"subscriptions\":[{\"name\":\"behind\","
+                + "\"exchange\":\"main\",\"state\":\"live\",\"lag\":1240,\"in_flight\":20,"
+                + "\"done_per_second\":125},{\"name\":\"done\",\"exchange\":\"main\","
+                + "\"state\":\"sleeping\",\"lag\":0,\"in_flight\":0,\"done_per_second\":0}]}")
         #expect(
             first.lines(after: nil, Show(now: 10_000_000))[1]
                 == "published 1,000 (-/s)  delivered 0 (-/s)")
@@ -87,7 +95,7 @@ struct VerificationTests {
                 + "\"problem\":\"there are 1 events instead of 2\"}")
         #expect(
             self.verify([1], head: 2).line
-                == "main: NOT in order: there are 1 events instead of 2; of 1 event")
+                == "main: NOT in order: there are 1 events instead of 2. Before it: 1 event")
     }
 }
 

@@ -64,6 +64,10 @@ extension Integration {
             case .revokePrincipal: return .revokePrincipal(RevokePrincipalRequest(name: bank))
             case .rotatePrincipal: return .rotatePrincipal(RotatePrincipalRequest(name: bank))
             case .listPrincipals: return .listPrincipals(ListPrincipalsRequest())
+            case .listConnections: return .listConnections(ListConnectionsRequest())
+            case .restored: return .restored(RestoredRequest())
+            case .listOutbox: return .listOutbox(ListOutboxRequest())
+            case .changeOutbox: return .changeOutbox(ChangeOutboxRequest(isAll: true))
             }
         }
 

@@ -71,7 +71,7 @@ extension Integration {
             #expect(try once.wait() == .exit(69))
             #expect(once.output.split(separator: "\n").count == 1)
             #expect(child.errors.split(separator: "\n").count == 2, "\(child.errors)")
-            #expect(child.errors.contains("; connecting again\n"))
+            #expect(child.errors.contains("; connecting again [UNAVAILABLE]\n"))
             child.signal(SIGTERM)
             #expect(try child.wait() == .exit(143))
             #expect(
@@ -129,7 +129,7 @@ extension Integration {
             #expect(outcome.errors.isEmpty)
         }
 
-        @Test func ctrlCWhileTheReaderIsSlowConfirmsOnlyWhatIsInThePipe() throws {
+        @Test func ctrlCWhileTheReaderIsSlowConfirmsWhatIsInThePipe() throws {
             let client = try SharedServer.connect()
             try client.publish((1...5000).map { Event("a", "\($0) of five thousand events") })
             let folder = try Folder.make()
@@ -157,7 +157,8 @@ extension Integration {
             let printed = text.filter { $0 == 0x0A }.count
             let entry = try client.subscription("name")
             #expect(entry.state == .sleeping)
-            #expect(entry.position > 0 && entry.position <= UInt64(printed))
+            // A line that is there only in part is not printed, and comes again.
+            #expect(entry.position == UInt64(printed))
         }
     }
 }

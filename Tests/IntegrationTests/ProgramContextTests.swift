@@ -40,6 +40,8 @@ extension Integration {
                     ["context", "list", "--names"], ["context", "add", "x", "http://x"],
                     ["context", "add", "a b", "h"], ["context", "remove", "test"],
                     ["context", "remove", "test", "--yes"], ["context", "list"],
+                    ["context", "add", "old", "h", "--json"],
+                    ["context", "remove", "old", "--yes", "--json"],
                     ["server", "--context", "prdo"], ["server", "--context", "x", "--server", "y"],
                 ])
             #expect(
@@ -81,11 +83,15 @@ extension Integration {
                     $ dormouse context list
                       NAME  ADDRESS
                       prod  dormouses://…@db.example.com/orders
+                    $ dormouse context add old h --json
+                    {"name":"old","selected":false}
+                    $ dormouse context remove old --yes --json
+                    {"name":"old"}
                     $ dormouse server --context prdo
                     dormouse: there is no context 'prdo'; did you mean 'prod'?
                     (exit(64))
                     $ dormouse server --context x --server y
-                    dormouse: give --server or --context, not both
+                    dormouse: give --server or --context, not both; --help says what is expected
                     (exit(64))
 
                     """)
@@ -148,7 +154,9 @@ extension Integration {
                 #expect(try terminal.wait() == .exit(name == "yes" ? 0 : 1))
                 #expect(
                     terminal.shown.contains(
-                        name == "yes" ? "forgot 'yes'\n" : "dormouse: nothing was done\n"))
+                        name == "yes"
+                            ? "forgot 'yes'\n"
+                            : "dormouse: nothing was done; type yes, or give --yes\n"))
             }
             #expect(try client.list().subscriptions.map(\.name) == [Array("no".utf8)])
         }

@@ -15,7 +15,8 @@ extension Integration {
         ) throws -> Command.Outcome {
             let outcome = try Command.run(
                 [Self.program] + arguments, input: input ?? "",
-                environment: ["DORMOUSE_URL": "\(client.client.address)/\(client.exchange)"])
+                environment: ["DORMOUSE_URL": "\(client.client.address)/\(client.exchange)"],
+                seconds: 300)
             #expect(outcome.end == .exit(0), "\(arguments): \(outcome.errors)")
             return outcome
         }
@@ -97,6 +98,7 @@ extension Integration {
                 "export --format xml", "export --exchange exporte",
                 "export --format protobuf --no-positions --to 1 | od -An -tx1",
                 "import $FOLDER/a.jsonl --producer a", "import $FOLDER/a.jsonl --producer a",
+                "import $FOLDER/a.jsonl --producer a --json",
                 "import $FOLDER/none", "import $FOLDER/a.jsonl --format xml",
                 "export --format protobuf | head -c 30 | dormouse import --format protobuf --json",
                 "fetch --after 9 | cut -d ' ' -f 1,5-",
@@ -119,10 +121,32 @@ extension Integration {
             let load = try Terminal([Self.program, "import", file], environment: environment)
             #expect(try load.wait() == .exit(0))
             #expect(load.shown.contains("\rimporting ["))
+            try client.publish((1...20_000).map { Event("b", "a payload with the number \($0)") })
+            let lines = "\(folder)/lines"
+            for (command, title) in [
+                ("subscribe name --from first --count 21000 > \(lines)", "replaying"),
+                ("subscribe name --from first --reposition --count 2 --json > /dev/null", ""),
+                ("fetch --count 21000 > /dev/null", "fetching"),
+                ("publish k --lines < \(lines)", "publishing"),
+                ("admin verify", "verifying \(client.exchange)"),
+            ] {
+                let terminal = try Terminal(
+                    ["/bin/bash", "-c", "'\(Self.program)' \(command)"], environment: environment)
+                #expect(try terminal.wait() == .exit(0), "\(command): \(terminal.shown)")
+                if title.isEmpty {
+                    #expect(!terminal.shown.contains("["), "\(command): \(terminal.shown)")
+                } else {
+                    #expect(
+                        terminal.shown.contains("\r\(title) ["), "\(command): \(terminal.shown)")
+                }
+                // It goes away, and nothing of it stays behind.
+                #expect(!terminal.display.text.contains("[#"), "\(command)")
+                #expect(!terminal.display.text.contains("[-"), "\(command)")
+            }
             let quiet = try Terminal(
                 [Self.program, "export", file, "--yes", "--no-progress"], environment: environment)
             #expect(try quiet.wait() == .exit(0))
-            #expect(quiet.shown == "exported 2,000 events to \(file)\n")
+            #expect(quiet.shown == "exported 43,000 events to \(file)\n")
         }
     }
 }

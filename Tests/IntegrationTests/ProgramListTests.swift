@@ -24,14 +24,18 @@ extension Integration {
             try session.run("dormouse subscriptions show billing")
             try session.run("dormouse subscriptions show billing --json")
             try session.run("dormouse subscriptions list")
+            try session.run("dormouse subscriptions list --json")
             try session.run("dormouse subscriptions pause billing --reason upgrade --json")
             try session.run("dormouse subscriptions list --names")
             try session.run("dormouse subscriptions show billing | grep -e state -e reason")
             try session.run("dormouse resume billing")
+            try session.run("dormouse subscriptions resume billing --json")
             try session.run("dormouse seek billing --to last --json")
             try session.run("dormouse stop billing --json")
             try session.run("dormouse forget billing")
             try session.run("dormouse forget billing --yes")
+            try client.subscribe("other")
+            try session.run("dormouse subscriptions forget other --yes --json")
             #expect(try session.isRecorded(as: "one-subscription"))
         }
 
@@ -44,6 +48,10 @@ extension Integration {
                 let sleeper = try client.subscribe("three", "b")
                 try client.client.cancel(sleeper)
                 _ = try client.end(of: sleeper)
+                let ephemeral = try TestClient(try server.address())
+                let nameless = try ephemeral.subscribe("", "c")
+                try ephemeral.publish((1...1234).map { Event("c", "\($0)") })
+                _ = try ephemeral.events(1000, on: nameless)
                 var session = Session(["DORMOUSE_URL": try server.uri()])
                 try session.run("dormouse receivers list")
                 try session.run("dormouse receivers list --json")
@@ -65,6 +73,8 @@ extension Integration {
                 try session.run("dormouse exchanges list")
                 try session.run("dormouse exchanges list --json")
                 try session.run("dormouse exchanges list --names")
+                try session.run("dormouse server")
+                try session.run("dormouse server --json")
                 #expect(try session.isRecorded(as: "exchanges"))
             }
         }

@@ -138,9 +138,11 @@ enum Command {
     /// Runs it and expects success.
     @discardableResult
     static func check(
-        _ command: [String], input: String = "", user: String? = nil, seconds: Double = 120
+        _ command: [String], input: String = "", environment: [String: String] = [:],
+        user: String? = nil, seconds: Double = 120
     ) throws -> String {
-        let outcome = try Self.run(command, input: input, user: user, seconds: seconds)
+        let outcome = try Self.run(
+            command, input: input, environment: environment, user: user, seconds: seconds)
         guard outcome.end == .exit(0) else {
             throw Problem(
                 "\(command.joined(separator: " ")) ended with \(outcome.end): "

@@ -41,6 +41,8 @@ struct Session {
         }
         .replacing(/127\.0\.0\.1:\d{5}/, with: "127.0.0.1:40000")
         .replacing(/oldest \d+s/, with: "oldest 0s").replacing(/age=\d+s/, with: "age=0s")
+        .replacing(/\b[0-9a-f]{32}\b/, with: "0123456789abcdef0123456789abcdef")
+        .replacing(/"(sent|received)_bytes":\d+/) { "\"\($0.output.1)_bytes\":100" }
         .replacing(/"age_ms":\d+/, with: "\"age_ms\":0")
         .replacing(/[0-9a-f]{16}\.[0-9a-f]{64}/, with: "4f0c1d2e3b5a6978.9a61b7…")
         .replacing(/"id":"[0-9a-f]{16}"/, with: "\"id\":\"4f0c1d2e3b5a6978\"")
@@ -53,15 +55,19 @@ extension Session {
     /// Whether the text is the one that was recorded, as a whole; with DORMOUSE_RECORD it is recorded
     /// now, for somebody to read before it is committed.
     func isRecorded(as name: String) throws -> Bool {
+        try Self.isRecorded(self.text, as: name)
+    }
+
+    static func isRecorded(_ text: String, as name: String) throws -> Bool {
         let path = "\(Self.folder)/\(name).txt"
         if ProcessInfo.processInfo.environment["DORMOUSE_RECORD"] != nil {
             try FileManager.default.createDirectory(
                 atPath: Self.folder, withIntermediateDirectories: true)
-            try Data(self.text.utf8).write(to: URL(fileURLWithPath: path))
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path))
         }
         let recorded = Folder.text(path)
-        guard recorded != self.text else { return true }
-        print("--- the session is now, unlike \(path):\n\(self.text)---")
+        guard recorded != text else { return true }
+        print("--- the session is now, unlike \(path):\n\(text)---")
         return false
     }
 }

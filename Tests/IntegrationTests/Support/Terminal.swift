@@ -16,12 +16,15 @@ final class Terminal {
     private static let slaveNumber: UInt = 0x8004_5430
     private static let newSession: Int32 = 0x80
     private(set) var shown = ""
+    private let rows: Int
+    private let columns: Int
     private var end: Child.End?
 
     init(
         _ command: [String], environment: [String: String] = [:], rows: UInt16 = 24,
         columns: UInt16 = 80
     ) throws {
+        (self.rows, self.columns) = (Int(rows), Int(columns))
         self.master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
         var (number, lock): (Int32, Int32) = (0, 0)
         guard self.master >= 0, ioctl(self.master, Self.unlock, &lock) == 0,
@@ -86,6 +89,25 @@ final class Terminal {
             throw Problem(
                 "the terminal does not show \(text.debugDescription), but "
                     + self.shown.suffix(1000).debugDescription)
+        }
+    }
+
+    /// What stands on the screen now.
+    var display: Display {
+        var display = Display(rows: self.rows, columns: self.columns)
+        display.write(self.shown)
+        return display
+    }
+
+    /// Waits until the whole screen is this, but for what `steady` makes the same in every run.
+    func waitForScreen(_ text: String, steady: (String) -> String) throws {
+        do {
+            try eventually("the screen is this") {
+                self.read()
+                return steady(self.display.text) == text
+            }
+        } catch {
+            throw Problem("the screen is not\n\(text)\nbut\n\(steady(self.display.text))")
         }
     }
 
