@@ -5,7 +5,7 @@
 # usage: scripts/install-dependencies.sh [test]
 #
 # With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ, zsh and
-# fish for the completion.
+# fish for the completion, systemd-analyze and libseccomp for the units, promtool for the metrics.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
 
@@ -65,7 +65,7 @@ for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compile
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then
-    for package in amqp-tools fish mandoc openssl rabbitmq-server valgrind zsh; do
+    for package in amqp-tools fish libseccomp-dev mandoc openssl rabbitmq-server systemd valgrind zsh; do
         is_installed "$package" || missing+=("$package")
     done
 fi

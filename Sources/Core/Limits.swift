@@ -52,6 +52,12 @@ package struct Limits: Hashable, Sendable {
     package static let compressedBlocksMax = 32
     /// Bytes of these chunks, plain and compressed.
     package static let compressedBytesMax = 32 << 20
+    /// Sockets that a service manager passes: a few addresses; anything else is a mistake.
+    package static let passedSocketsMax = 64
+    /// How often the service manager is told how we are; the state of the server a second ago is news enough.
+    package static let beatMilliseconds = 1_000
+    /// Awake subscriptions whose lag is looked at for one line about the server: less than a millisecond.
+    package static let summarySubscriptionsMax = 10_000
 
     /// What is in a tail for longer gives way before what is newer, in whatever exchange: a client that has lost its connection
     /// is back after 5 s, its longest pause.

@@ -7,21 +7,22 @@ import Net
 extension Daemon {
     /// What strangers can reach asks for TLS.
     func checkAddresses() throws(Failure) {
-        for text in self.options.listen {
+        let places = try self.options.listen + self.passedPlaces()
+        for text in places {
             let address = try ListenAddress(parsing: text)
             if address.isTLS, self.options.tls.files == nil {
                 throw Failure(
                     .invalidArgument,
-                    "--listen \(text) asks for --tls-certificate and --tls-key")
+                    "\(text) asks for --tls-certificate and --tls-key")
             }
             if address.isLocal || address.isTLS || self.options.insecure { continue }
             throw Failure(
                 .invalidArgument,
-                "--listen \(text) is reachable from elsewhere, without TLS; listen on tls:\(text), on 127.0.0.1 "
+                "\(text) is reachable from elsewhere, without TLS; listen on tls:\(text), on 127.0.0.1 "
                     + "or on a unix socket, or add --insecure on a network that you trust")
         }
         guard self.options.tls.files != nil else { return }
-        guard self.options.listen.contains(where: { $0.hasPrefix("tls:") }) else {
+        guard places.contains(where: { $0.hasPrefix("tls:") }) else {
             throw Failure(
                 .invalidArgument,
                 "--tls-certificate is given and nobody would use it; add --listen tls:HOST:PORT")
@@ -46,13 +47,21 @@ extension Daemon {
         guard !self.isStopping else { return engine.assumeIsolated { $0.drain() } }
         try self.checkPrincipals(engine)
         let handler = EngineListenerHandler(engine)
-        for text in self.options.listen + self.options.unix.map({ "unix:\($0)" }) {
+        for socket in self.supervision.sockets {
+            self.add(
+                try Listener(
+                    on: self.loop, passed: socket, logger: self.logger,
+                    tls: socket.isTLS ? self.tls : nil, handler: handler))
+        }
+        // What was passed stands for the usual address; what was asked for comes in addition.
+        let asked = self.options.listen + self.options.unix.map { "unix:\($0)" }
+        let usual = self.listeners.isEmpty ? [Options.usualAddress] : []
+        for text in asked.isEmpty ? usual : asked {
             let address = try ListenAddress(parsing: text)
-            let listener = try Listener(
-                on: self.loop, at: address, logger: self.logger,
-                tls: address.isTLS ? self.tls : nil, handler: handler)
-            self.listeners.append(listener)
-            self.say("listening on \(listener.address)")
+            self.add(
+                try Listener(
+                    on: self.loop, at: address, logger: self.logger,
+                    tls: address.isTLS ? self.tls : nil, handler: handler))
         }
         if let first = self.listeners.first(where: { $0.port != 0 }) {
             let scheme = first.address.hasPrefix("tls:") ? "dormouses" : "dormouse"
@@ -60,6 +69,21 @@ extension Daemon {
                 "try:  dormouse --server \(scheme)://127.0.0.1:\(first.port) publish hello.world 'good morning'"
             )
         }
+        self.isReady()
+    }
+
+    private func add(_ listener: Listener) {
+        self.listeners.append(listener)
+        self.say("listening on \(listener.address)")
+    }
+
+    /// Of the sockets that were passed, as `--listen` would have them.
+    private func passedPlaces() throws(Failure) -> [String] {
+        var places: [String] = []
+        for socket in self.supervision.sockets {
+            places.append((socket.isTLS ? "tls:" : "") + (try socket.address()))
+        }
+        return places
     }
 
     // MARK: TLS
@@ -74,22 +98,26 @@ extension Daemon {
     /// SIGHUP: new connections get what is in the files now. A bad file changes nothing.
     func keepReloading() async {
         while await self.reloadRequested.wait() {
-            guard let files = self.options.tls.files, let tls = self.tls else {
-                self.logger.info("SIGHUP: there is nothing to read again without TLS")
-                continue
-            }
-            do throws(Failure) {
-                let context = try await Self.read(files)
-                tls.context = context
-                self.logger.info(
-                    "read the TLS files again; new connections use them",
-                    [.file: files.certificate])
-                self.warn(of: context, files)
-            } catch {
-                self.logger.error(
-                    "the TLS files were not read again; what was read before stays in use",
-                    [.error: error.description])
-            }
+            self.reloads()
+            await self.reloadTLS()
+            self.isReloaded()
+        }
+    }
+
+    private func reloadTLS() async {
+        guard let files = self.options.tls.files, let tls = self.tls else {
+            return self.logger.info("SIGHUP: there is nothing to read again without TLS")
+        }
+        do throws(Failure) {
+            let context = try await Self.read(files)
+            tls.context = context
+            self.logger.info(
+                "read the TLS files again; new connections use them", [.file: files.certificate])
+            self.warn(of: context, files)
+        } catch {
+            self.logger.error(
+                "the TLS files were not read again; what was read before stays in use",
+                [.error: error.description])
         }
     }
 

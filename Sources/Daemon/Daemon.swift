@@ -21,11 +21,16 @@ actor Daemon {
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
     var options: Options
+    let supervision: Supervision
+    let notifier: Notifier?
     let logger: Logger
     private let postgresFailed = Signal()
     private let stopRequested = Signal()
     let reloadRequested = Signal()
-    private var engine: Engine?
+    var phase = Phase.starting("starting")
+    var engine: Engine?
+    var beat: Alarm?
+    var watchdog: Alarm?
     private var postgres: PrivatePostgres?
     var listeners: [Listener] = []
     /// Of the listeners with TLS; nil when there are no files for it.
@@ -34,8 +39,10 @@ actor Daemon {
     private(set) var isStopping = false
     private var deadline: Alarm?
 
-    init(_ options: Options, on loop: EventLoop, logger: Logger) {
+    init(_ options: Options, _ supervision: Supervision, on loop: EventLoop, logger: Logger) {
         self.options = options
+        self.supervision = supervision
+        self.notifier = Notifier(supervision.notifySocket)
         self.loop = loop
         self.logger = logger
     }
@@ -46,6 +53,7 @@ actor Daemon {
         try await self.loadTLS()
         self.fitConnectionsToOpenFiles()
         try self.watchSignals()
+        self.startBeating()
         let postgres: PrivatePostgres?
         let conninfo: String
         if let database = self.options.database {
@@ -54,6 +62,7 @@ actor Daemon {
         } else {
             let made = PrivatePostgres(data: self.options.data) { [logger] in logger.info($0) }
             self.postgres = made
+            self.starts("starting the private Postgres")
             let address = try await made.ensureRunning()
             postgres = made
             conninfo = address.conninfo
@@ -62,9 +71,11 @@ actor Daemon {
         let settings = try ConnectionSettings(
             conninfo, unsafeNoFsync: self.options.unsafeNoFsync,
             statementMilliseconds: self.options.limits.databaseMilliseconds)
-        let store = PostgresStore(settings, limits: self.options.limits) { [logger] in
-            logger.warning($0)
+        let store = PostgresStore(settings, limits: self.options.limits) { [logger, loop] text in
+            logger.warning(text)
+            loop.execute { self.assumeIsolated { $0.starts("waiting: \(text)") } }
         }
+        self.starts("connecting to the database, migrating, restoring")
         let outcome = await self.serve(from: store, postgres)
         self.signals?.close()
         await store.close()
@@ -173,11 +184,15 @@ actor Daemon {
     }
 
     private func signalled(_ signal: Int32) {
+        if signal == SIGHUP {
+            return self.reload { self.logger.info("SIGHUP: there is nothing to read again") }
+        }
         guard !self.isStopping else {
             self.logger.warning("stopped at once by a second signal", [.signal: "\(signal)"])
             return self.exitAtOnce()
         }
         self.isStopping = true
+        self.stops()
         self.stopRequested.signal()
         for listener in self.listeners { listener.stop() }
         self.engine?.assumeIsolated { $0.drain() }

@@ -38,13 +38,16 @@ enum ExitCode {
 struct Main {
     static func main() {
         do throws(Failure) {
+            let environment = Self.environment()
             let invocation = try Invocation(
-                arguments: Array(CommandLine.arguments.dropFirst()), environment: Self.environment()
-            )
+                arguments: Array(CommandLine.arguments.dropFirst()), environment: environment)
             switch invocation {
             case .help: print(Invocation.helpText)
             case .version: print("dormoused \(Version.text)")
-            case .run(let options): try Self.run(options)
+            case .run(let options):
+                let supervision = try Supervision(environment)
+                Supervision.forgetEnvironment()
+                try Self.run(options, supervision)
             }
         } catch {
             Self.complain(error)
@@ -52,10 +55,10 @@ struct Main {
         }
     }
 
-    private static func run(_ options: Options) throws(Failure) {
+    private static func run(_ options: Options, _ supervision: Supervision) throws(Failure) {
         let logger = Logger(threshold: LogLevel(name: options.logLevel) ?? .info)
         let loop = try EventLoop()
-        let daemon = Daemon(options, on: loop, logger: logger)
+        let daemon = Daemon(options, supervision, on: loop, logger: logger)
         let code = Mutex(ExitCode.ok)
         Task(executorPreference: loop) {
             do throws(Failure) {
@@ -72,7 +75,9 @@ struct Main {
     }
 
     private static func complain(_ failure: Failure) {
-        let text = Array("dormoused: \(failure.description)\n".utf8)
+        // The journal is told how much it matters; it names the program itself.
+        let prefix = standardErrorIsJournal() ? "<3>" : "dormoused: "
+        let text = Array("\(prefix)\(failure.description)\n".utf8)
         _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 

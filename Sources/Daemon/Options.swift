@@ -12,6 +12,9 @@ struct Options: Equatable {
     var logLevel = "info"
     var limits = Limits()
 
+    /// Where to listen when nobody says, and no socket was passed.
+    static let usualAddress = "127.0.0.1:3673"
+
     init(data: String) {
         self.data = data
     }
@@ -73,7 +76,7 @@ extension Flag {
         Flag(
             "listen",
             "listen here, with TLS when tls: comes before; may be given several times "
-                + "(default 127.0.0.1:3673)",
+                + "(default \(Options.usualAddress), or the sockets that systemd passes)",
             isRepeated: true,
             .take(value: "[tls:]HOST:PORT") { options, value in
                 options.listen.append(value)
@@ -220,7 +223,6 @@ extension Invocation {
             try Self.apply(flag, environment: value, &options)
         }
         try Self.apply(arguments, &options)
-        if options.listen.isEmpty, options.unix.isEmpty { options.listen = ["127.0.0.1:3673"] }
         if let problem = options.tls.problem { throw Failure(.invalidArgument, problem) }
         if let problem = options.limits.problem { throw Failure(.invalidArgument, problem) }
         self = .run(options)

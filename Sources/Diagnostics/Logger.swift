@@ -76,7 +76,7 @@ package final class Logger: Sendable {
 
 /// systemd names the journal's socket in `JOURNAL_STREAM` as "device:inode". A child whose standard
 /// error was redirected inherits the variable, so the numbers must match. Source: systemd.exec(5).
-private func standardErrorIsJournal() -> Bool {
+package func standardErrorIsJournal() -> Bool {
     guard let stream = getenv("JOURNAL_STREAM") else { return false }
     var status = stat()
     guard fstat(STDERR_FILENO, &status) == 0 else { return false }

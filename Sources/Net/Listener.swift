@@ -50,27 +50,40 @@ package final class Listener: LoopHandle, @unchecked Sendable {
 
     /// Listens from now on. Host names are looked up, which may take a while. The failure says what
     /// is wrong with the address and what to do.
-    package init(
+    package convenience init(
         on loop: EventLoop, at address: ListenAddress, logger: Logger, tls: TLSSource? = nil,
+        handler: any ListenerHandler
+    ) throws(Failure) {
+        try self.init(
+            on: loop, taking: ListeningSocket(address), logger: logger, tls: tls, handler: handler)
+    }
+
+    /// Accepts from a socket that a service manager opened.
+    package convenience init(
+        on loop: EventLoop, passed: PassedSocket, logger: Logger, tls: TLSSource? = nil,
+        handler: any ListenerHandler
+    ) throws(Failure) {
+        try self.init(
+            on: loop, taking: ListeningSocket(passed), logger: logger, tls: tls, handler: handler)
+    }
+
+    private init(
+        on loop: EventLoop, taking socket: ListeningSocket, logger: Logger, tls: TLSSource?,
         handler: any ListenerHandler
     ) throws(Failure) {
         self.loop = loop
         self.tls = tls
         self.logger = logger
         self.handler = handler
-        switch address {
-        case .tcp, .tls: self.isUnix = false
-        case .unix: self.isUnix = true
-        }
-        let socket = try ListeningSocket(address)
         self.socket = socket
+        self.isUnix = socket.name.hasPrefix("unix:")
         let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
         let code = uv_poll_init(loop.uv, poll, socket.descriptor)
         guard code == 0 else {
             poll.deallocate()
             socket.close()
             throw Failure(
-                .internal, "cannot listen on \(address): the socket cannot be watched",
+                .internal, "cannot listen on \(socket.name): the socket cannot be watched",
                 underlying: describe(code))
         }
         self.poll = poll

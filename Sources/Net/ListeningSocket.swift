@@ -26,6 +26,14 @@ struct ListeningSocket {
         }
     }
 
+    /// One whose file belongs to somebody else.
+    init(descriptor: Int32, port: UInt16, name: String) {
+        self.descriptor = descriptor
+        self.port = port
+        self.name = name
+        self.file = nil
+    }
+
     /// Closes the descriptor and removes the socket file, if it still is ours.
     func close() {
         _ = socketClose(self.descriptor)

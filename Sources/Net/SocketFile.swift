@@ -45,6 +45,16 @@ struct SocketFile {
         return address
     }
 
+    /// `unix:PATH`; `unix:@NAME` in Linux's namespace that is not in the file system. Source: unix(7).
+    static func name(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> String {
+        let bytes = UnsafeRawBufferPointer(start: address, count: Int(length))
+            .dropFirst(MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 0)
+        guard let first = bytes.first else { return "unix:" }
+        let path =
+            first == 0 ? [UInt8(ascii: "@")] + bytes.dropFirst() : Array(bytes.prefix { $0 != 0 })
+        return "unix:" + String(decoding: path, as: UTF8.self)
+    }
+
     static func withAddress(
         _ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {

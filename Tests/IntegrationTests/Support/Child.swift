@@ -19,10 +19,12 @@ final class Child {
     let errorsPath: String
     private(set) var end: End?
 
-    /// `label` names the files in `folder`, which must exist. As root, `user` is whom to run as.
+    /// `label` names the files in `folder`, which must exist. As root, `user` is whom to run as. It gets `descriptors`
+    /// as 3 and up, and standard error in `errors` instead of a file when that is given.
     init(
         _ command: [String], in folder: String, label: String, inputPath: String = "/dev/null",
-        environment: [String: String] = [:], user: String? = nil
+        environment: [String: String] = [:], user: String? = nil, descriptors: [Int32] = [],
+        errors: Int32? = nil
     ) throws {
         self.outputPath = "\(folder)/\(label).out"
         self.errorsPath = "\(folder)/\(label).err"
@@ -40,7 +42,14 @@ final class Child {
         let flags = O_WRONLY | O_CREAT | O_TRUNC
         posix_spawn_file_actions_addopen(&actions, 0, inputPath, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, self.outputPath, flags, 0o644)
-        posix_spawn_file_actions_addopen(&actions, 2, self.errorsPath, flags, 0o644)
+        if let errors {
+            posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 2, self.errorsPath, flags, 0o644)
+        }
+        for (index, descriptor) in descriptors.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(3 + index))
+        }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
