@@ -7,13 +7,16 @@ MAKEFLAGS += --no-print-directory
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
+LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 ARGS ?=
 # How many seeds the simulation runs under ThreadSanitizer, which is about ten times slower. Without it,
 # the tests' own default holds.
 THREAD_SEEDS ?= 200
 
 SWIFT ?= $(shell scripts/find-swift.sh 2>/dev/null)
-BIN := $(CURDIR)/.build/release
+BIN ?= $(CURDIR)/.build/release
 # Programs carry the Swift runtime with them on Linux, so that they run where no toolchain is.
 RELEASE := -c release $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 FORMATTED := Package.swift Sources Tests Benchmarks
@@ -45,7 +48,7 @@ build: dependencies toolchain build-c ## build dormoused and dormouse (release) 
 	@$(SWIFT) build $(RELEASE) --product dormouse-rabbitmq
 
 .PHONY: install
-install: install-c ## copy what `make build` built, and the C library, to $(DESTDIR)$(PREFIX)
+install: install-c install-units ## copy what `make build` built, the C library and the systemd units to $(DESTDIR)$(PREFIX)
 	@test -x $(BIN)/dormoused -a -x $(BIN)/dormouse || { echo 'Nothing to install yet: run "make build" first.' >&2; exit 66; }
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man1' \
 	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' \
@@ -56,6 +59,29 @@ install: install-c ## copy what `make build` built, and the C library, to $(DEST
 	$(BIN)/dormouse completion bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/dormouse'
 	$(BIN)/dormouse completion zsh >'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dormouse'
 	$(BIN)/dormouse completion fish >'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dormouse.fish'
+
+# Settings that are there already stay.
+.PHONY: install-units
+install-units:
+	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(PREFIX)/lib/sysusers.d' '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d' \
+	    '$(DESTDIR)$(SYSCONFDIR)/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man8' \
+	    '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server/examples'
+	for unit in service socket; do \
+	    sed -e 's|/usr/bin/dormoused|$(PREFIX)/bin/dormoused|; s|/etc/dormouse|$(SYSCONFDIR)/dormouse|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
+	        deploy/dormoused.$$unit >'$(DESTDIR)$(UNITDIR)'/dormoused.$$unit || exit; \
+	    chmod 644 '$(DESTDIR)$(UNITDIR)'/dormoused.$$unit; \
+	done
+	install -m 644 deploy/dormouse.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/dormouse.conf'
+	install -m 644 deploy/dormouse.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dormouse.conf'
+	[ -e '$(DESTDIR)$(SYSCONFDIR)/dormouse/dormoused.env' ] || \
+	    install -m 644 deploy/dormoused.env '$(DESTDIR)$(SYSCONFDIR)/dormouse/dormoused.env'
+	install -m 644 docs/man/dormoused.8 '$(DESTDIR)$(PREFIX)/share/man/man8'
+	install -m 644 docs/operating.md '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server'
+	install -m 644 deploy/postgres-roles.sql deploy/dropins/*.conf '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server/examples'
+
+.PHONY: deb
+deb: build ## make Debian packages (server, command line, C library, its development files) in .build/deb
+	@scripts/make-deb.sh .build/deb
 
 .PHONY: bench
 bench: build ## measure beside other systems, which it installs; QUICK=1 takes 3 minutes, ARGS are passed on
@@ -119,8 +145,9 @@ proto: dependencies ## generate Sources/CWire from proto/dormouse.proto
 	@scripts/generate-wire.sh
 
 .PHONY: manual
-manual: toolchain ## make docs/man/dormouse.1 from the command table
+manual: toolchain ## make docs/man/dormouse.1 from the command table, dormoused.8 from its flags
 	@$(SWIFT) build --product dormouse && .build/debug/dormouse manual >docs/man/dormouse.1
+	@$(SWIFT) build --product dormoused && .build/debug/dormoused --help | scripts/manual-server.sh >docs/man/dormoused.8
 
 # ---- what the others need --------------------------------------------------------------------------
 

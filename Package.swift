@@ -46,6 +46,11 @@ let package = Package(
         .target(
             name: "Net", dependencies: ["Core", "Diagnostics", "CLibUV", "COpenSSL"],
             swiftSettings: strict),
+        .systemLibrary(
+            name: "CLibMicrohttpd", pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
+        .target(
+            name: "MetricsPage", dependencies: ["Core", "CLibMicrohttpd"], swiftSettings: strict),
         .target(
             name: "Engine", dependencies: ["Core", "Channels", "Diagnostics", "Wire"],
             swiftSettings: strict),
@@ -55,7 +60,8 @@ let package = Package(
         .executableTarget(
             name: "Daemon",
             dependencies: [
-                "Core", "Channels", "Diagnostics", "Wire", "Net", "Engine", "Store", "COpenSSL",
+                "Core", "Channels", "Diagnostics", "Wire", "Net", "MetricsPage", "Engine", "Store",
+                "COpenSSL",
             ],
             swiftSettings: strict),
         .target(

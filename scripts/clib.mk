@@ -51,21 +51,21 @@ build-c: dependencies ## build the C library into .build/c
 .PHONY: install-c
 install-c: ## copy the C library that `make build-c` built, headers, dormouse.pc, the .proto and man pages to $(DESTDIR)$(PREFIX)
 	@test -e $(C_LIBRARY) -a -e $(C_ARCHIVE) || { echo 'Nothing to install yet: run "make build" or "make build-c" first.' >&2; exit 66; }
-	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(DESTDIR)$(PREFIX)/include' \
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(PREFIX)/include' \
 	    '$(DESTDIR)$(PREFIX)/share/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man3'
-	install -m 644 $(C_LIBRARY) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so.$(C_VERSION)'
-	ln -sf libdormouse.so.$(C_VERSION) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so.$(C_ABI)'
-	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(PREFIX)/lib/libdormouse.so'
-	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(PREFIX)/lib'
+	install -m 644 $(C_LIBRARY) '$(DESTDIR)$(LIBDIR)/libdormouse.so.$(C_VERSION)'
+	ln -sf libdormouse.so.$(C_VERSION) '$(DESTDIR)$(LIBDIR)/libdormouse.so.$(C_ABI)'
+	ln -sf libdormouse.so.$(C_ABI) '$(DESTDIR)$(LIBDIR)/libdormouse.so'
+	install -m 644 $(C_ARCHIVE) '$(DESTDIR)$(LIBDIR)'
 	install -m 644 $(wildcard Sources/CDormouse/include/*.h) \
 	    '$(DESTDIR)$(PREFIX)/include'
 	install -m 644 proto/dormouse.proto '$(DESTDIR)$(PREFIX)/share/dormouse'
-	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$(LIBDIR)' \
 	    'protodir=$${prefix}/share/dormouse' '' 'Name: dormouse' \
 	    'Description: client library of Dormouse, named replayable event subscriptions' \
 	    'Version: $(C_VERSION)' 'Requires.private: libprotobuf-c openssl liblz4' \
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldormouse' \
-	    >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/dormouse.pc'
+	    >'$(DESTDIR)$(LIBDIR)/pkgconfig/dormouse.pc'
 	install -m 644 $(C_MANUAL) '$(DESTDIR)$(PREFIX)/share/man/man3'
 	scripts/manual-links.sh '$(DESTDIR)$(PREFIX)/share/man/man3' $(C_MANUAL)
 

@@ -27,12 +27,12 @@ esac
 
 if [ "$(uname -s)" = Darwin ]; then
     missing=()
-    for module in libuv libprotobuf-c libpq liblz4 rdkafka librabbitmq; do
+    for module in libuv libprotobuf-c libpq libmicrohttpd liblz4 rdkafka librabbitmq; do
         pkg-config --exists "$module" 2>/dev/null || missing+=("$module")
     done
     if [ ${#missing[@]} -gt 0 ]; then
         say "pkg-config does not find: ${missing[*]}. On macOS, run this and then try again:"
-        echo "  brew install pkg-config libuv protobuf-c protobuf libpq openssl@3 lz4 librdkafka rabbitmq-c postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
+        echo "  brew install pkg-config libuv protobuf-c protobuf libpq libmicrohttpd openssl@3 lz4 librdkafka rabbitmq-c postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
         exit 69
     fi
     exit 0
@@ -60,7 +60,7 @@ has_postgres_program() {
 }
 
 missing=()
-for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libpq-dev libssl-dev \
+for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libpq-dev libssl-dev libmicrohttpd-dev \
     liblz4-dev librdkafka-dev librabbitmq-dev build-essential; do
     is_installed "$package" || missing+=("$package")
 done

@@ -58,6 +58,18 @@ package struct Limits: Hashable, Sendable {
     package static let beatMilliseconds = 1_000
     /// Awake subscriptions whose lag is looked at for one line about the server: less than a millisecond.
     package static let summarySubscriptionsMax = 10_000
+    /// Connections to the metrics page, each with a thread: a few watchers, and who asks by hand.
+    package static let pageConnectionsMax = 16
+    /// How long a connection to the metrics page may be silent.
+    package static let pageSecondsMax: UInt32 = 10
+    /// Memory of such a connection: the head of a request.
+    package static let pageMemoryMax = 16 << 10
+    /// How long one who asks for numbers waits for the event loop; Prometheus gives up after 10 s.
+    package static let metricsMillisecondsMax = 5_000
+    /// The loop turns at least with every beat; silent for so long, it hangs.
+    package static let healthSilenceMillisecondsMax = 10_000
+    /// Times of old events that are looked up after numbers were told; each reads a chunk of the log.
+    package static let waitingTimesAtOnceMax = 20
 
     /// What is in a tail for longer gives way before what is newer, in whatever exchange: a client that has lost its connection
     /// is back after 5 s, its longest pause.
@@ -166,6 +178,8 @@ package struct Limits: Hashable, Sendable {
     package var outboxRowsMax = 10_000
     /// How often small chunks are merged; 0 = never.
     package var mergeMilliseconds = 10_000
+    /// Subscriptions of which the metrics page tells, three lines each: what a Prometheus takes without noticing.
+    package var metricsSubscriptionsMax = 1_000
 
     package init() {}
 

@@ -22,6 +22,11 @@ package struct Instant: RawRepresentable, Hashable, Comparable, Sendable {
 }
 
 extension Instant {
+    /// Microseconds from `earlier` to here; 0 when that is not earlier.
+    package func microseconds(since earlier: Instant) -> UInt64 {
+        self > earlier ? self.rawValue - earlier.rawValue : 0
+    }
+
     /// Whole milliseconds from `earlier` to here; 0 when that is not earlier.
     package func milliseconds(since earlier: Instant) -> Int {
         self > earlier ? Int(clamping: (self.rawValue - earlier.rawValue) / 1000) : 0

@@ -22,7 +22,7 @@ extension Daemon {
 
     /// From the first turn of the loop on.
     func startBeating() {
-        if self.notifier != nil {
+        if self.notifier != nil || self.page != nil {
             self.beat = Alarm(on: self.loop) { self.assumeIsolated { $0.beatCame() } }
             self.beatCame()
         }
@@ -40,6 +40,7 @@ extension Daemon {
     }
 
     private func beatCame() {
+        self.noteHealth()
         self.notifier?.sendWaiting()
         switch self.phase {
         case .starting(let what):
@@ -62,11 +63,13 @@ extension Daemon {
     /// Restored and listening.
     func isReady() {
         self.phase = .serving
+        self.noteHealth()
         self.notifier?.ready(self.servingText())
     }
 
     func stops() {
         self.phase = .stopping
+        self.noteHealth()
         self.notifier?.stopping("stopping: answering what is held")
     }
 

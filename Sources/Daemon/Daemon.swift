@@ -2,6 +2,7 @@ import Channels
 import Core
 import Diagnostics
 import Engine
+import MetricsPage
 import Net
 import Store
 import Wire
@@ -29,6 +30,9 @@ actor Daemon {
     let reloadRequested = Signal()
     var phase = Phase.starting("starting")
     var engine: Engine?
+    let health = Lock(Health())
+    let bulletin = Bulletin<String>()
+    var page: MetricsPage?
     var beat: Alarm?
     var watchdog: Alarm?
     private var postgres: PrivatePostgres?
@@ -53,6 +57,8 @@ actor Daemon {
         try await self.loadTLS()
         self.fitConnectionsToOpenFiles()
         try self.watchSignals()
+        try self.startPage()
+        defer { self.stopPage() }
         self.startBeating()
         let postgres: PrivatePostgres?
         let conninfo: String
@@ -98,6 +104,10 @@ actor Daemon {
                 await self.keepReloading()
                 return .keeperEnded
             }
+            group.addTask {
+                await self.writePages()
+                return .keeperEnded
+            }
             group.addTask { .engineEnded(await self.runEngine(over: store)) }
             group.addTask {
                 _ = await self.stopRequested.wait()
@@ -116,6 +126,7 @@ actor Daemon {
                     outcome = self.isStopping ? .success(()) : result
                     self.postgresFailed.close()
                     self.reloadRequested.close()
+                    self.bulletin.close()
                     self.stopRequested.close()
                 }
             }
@@ -184,9 +195,6 @@ actor Daemon {
     }
 
     private func signalled(_ signal: Int32) {
-        if signal == SIGHUP {
-            return self.reload { self.logger.info("SIGHUP: there is nothing to read again") }
-        }
         guard !self.isStopping else {
             self.logger.warning("stopped at once by a second signal", [.signal: "\(signal)"])
             return self.exitAtOnce()

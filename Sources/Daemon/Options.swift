@@ -11,6 +11,7 @@ struct Options: Equatable {
     var tls = TLSOptions()
     var logLevel = "info"
     var limits = Limits()
+    var metrics: String?
 
     /// Where to listen when nobody says, and no socket was passed.
     static let usualAddress = "127.0.0.1:3673"
@@ -96,6 +97,13 @@ extension Flag {
             "run on a Postgres that does not flush its commits: a power failure may lose what was "
                 + "acknowledged",
             .set { $0.unsafeNoFsync = true }),
+        Flag(
+            "metrics",
+            "serve /metrics for Prometheus, /healthz and /readyz here, on a loopback address; not served unless asked for",
+            .take(value: "HOST:PORT") { options, value in
+                options.metrics = value
+                return value.contains(":") ? nil : "expected HOST:PORT"
+            }),
         Flag(
             "log-level", "error, warning, info or debug (default info)",
             .take(value: "LEVEL") { options, value in
@@ -184,6 +192,9 @@ extension Flag {
             "outbox-ms", \.outboxMilliseconds, "time between looks into an empty outbox, 0 = never",
             from: 0),
         limit("outbox-rows", \.outboxRowsMax, "rows of the outbox that are moved at once"),
+        limit(
+            "metrics-subscriptions", \.metricsSubscriptionsMax,
+            "subscriptions on the metrics page, those that are behind most", from: 0),
         creditLimit(
             "credit-events", \.creditEventsDefault, "credit in events of who asks for none"),
         creditLimit("credit-bytes", \.creditBytesDefault, "credit in bytes of who asks for none"),

@@ -1,4 +1,5 @@
 internal import Core
+internal import Diagnostics
 internal import Wire
 
 extension Engine {
@@ -7,6 +8,7 @@ extension Engine {
     func acknowledge(
         _ request: AcknowledgeRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
+        self.counters.add(to: .acknowledgements)
         let subscriber = try self.subscriber(on: request.stream, session)
         let consumer = Consumer(connection: session.id, stream: StreamID(rawValue: request.stream))
         let action = subscriber.machine.acknowledge(

@@ -8,6 +8,7 @@ extension Engine {
     /// A connection was accepted. false: refuse it.
     package func accepted(_ peer: any Peer) -> Bool {
         guard !self.isDraining, self.sessions.count < self.limits.connectionsMax else {
+            self.counters.add(to: .connectionsRefused)
             self.logStranger(
                 "refused a connection: the limit is reached or the server is stopping",
                 [.peer: peer.address, .count: "\(self.sessions.count)"])
@@ -16,6 +17,7 @@ extension Engine {
         let session = Session(
             peer: peer, limits: self.limits, now: self.host.now, wallTime: self.host.wallTime)
         self.sessions[peer.id] = session
+        self.counters.add(to: .connectionsAccepted)
         self.welcome(newcomer: session)
         self.scheduleCheck(session)
         return true
@@ -23,6 +25,7 @@ extension Engine {
 
     package func received(_ bytes: UnsafeRawBufferPointer, from id: ConnectionID) {
         guard let session = self.sessions[id] else { return }
+        self.counters.add(bytes.count, to: .receivedBytes)
         session.lastHeard = self.host.now
         session.receivedBytes &+= UInt64(bytes.count)
         session.machine.heard()
@@ -57,6 +60,7 @@ extension Engine {
     package func closed(_ id: ConnectionID, reason: String) {
         guard let session = self.sessions.removeValue(forKey: id) else { return }
         self.newcomers.left(id)
+        self.counters.add(Int(clamping: session.peer.takenBytes), to: .sentBytes)
         self.deadlines.remove(.session(id))
         self.deadlines.remove(.identity(id))
         _ = session.machine.close()

@@ -135,6 +135,7 @@ extension Engine {
         }
         self.delivered &+= UInt64(portion.events)
         session.delivered &+= UInt64(portion.events)
+        self.counters.add(portion.bytes, to: .deliveredBytes)
         self.work += Self.deliveryWork + portion.events / 16
         if let delivery { self.send(delivery, portion, chunk.block, subscriber, session) }
         return true

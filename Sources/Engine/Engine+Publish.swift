@@ -57,7 +57,7 @@ extension Engine {
             self.armExpiry(exchange)
         case .answer(let answer):
             guard let session = self.sessions[ticket.connection] else { return }
-            Self.answer(ticket.stream, answer, session)
+            self.answer(ticket.stream, answer, session)
         }
     }
 
@@ -70,7 +70,7 @@ extension Engine {
                 connection = answered.ticket.connection
                 session = self.sessions[answered.ticket.connection]
             }
-            if let session { Self.answer(answered.ticket.stream, answered.answer, session) }
+            if let session { self.answer(answered.ticket.stream, answered.answer, session) }
         }
         self.makeRoom(after: answers)
     }
@@ -86,12 +86,13 @@ extension Engine {
         }
     }
 
-    private static func answer(
+    private func answer(
         _ stream: StreamID, _ answer: PublishAnswer, _ session: Session
     ) {
         switch answer {
         case .published(let first, let last, let duplicates):
             if first > .origin { session.published &+= last.rawValue - first.rawValue + 1 }
+            self.counters.add(Int(duplicates), to: .duplicates)
             session.answer(
                 stream,
                 .publish(
@@ -102,6 +103,7 @@ extension Engine {
             session.answer(
                 stream, .producer(ProducerReply(sequence: sequence, position: position.rawValue)))
         case .failed(let failure):
+            self.counters.add(to: .refusedPublishes)
             session.fail(stream, failure)
         }
     }
@@ -140,15 +142,18 @@ extension Engine {
                     exchange.log.completed(last: append.last, outcome: .committed), exchange)
             }
         #endif
+        let began = self.host.now
         let outcome = await self.log.append(append)
+        self.commitTimes.add(microseconds: self.host.now.microseconds(since: began))
         guard let exchange = self.exchanges[append.exchange] else { return }
         switch outcome {
         case .committed:
             self.storeAnswered()
             exchange.recoveries = 0
         case .conflict:
-            break
+            self.counters.add(to: .commitFailures)
         case .unknown(let failure):
+            self.counters.add(to: .commitFailures)
             self.storeFailed(failure)
             if failure.code != .unavailable {
                 self.logger.error(
@@ -165,6 +170,7 @@ extension Engine {
             self.tailBudget.added(chunk.memoryBytes)
             exchange.bytes &+= UInt64(chunk.bytesCount)
             self.published &+= UInt64(chunk.count)
+            self.counters.add(chunk.bytesCount, to: .publishedBytes)
         }
         self.answer(action.answers)
         exchange.movedSignal.signal()

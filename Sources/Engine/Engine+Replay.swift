@@ -106,6 +106,8 @@ extension Engine {
         guard let first = page.chunks.first, first.first <= key.after.next else {
             return self.isLost(key, left: page.chunks.first?.first, exchange, waiters)
         }
+        self.counters.add(to: .replayPages)
+        self.counters.add(page.chunks.reduce(0) { $0 + $1.bytesCount }, to: .replayBytes)
         self.pages.insert(page, of: key.exchange)
         for subscriber in waiters { self.pump(subscriber) }
     }

@@ -57,7 +57,10 @@ extension Engine {
                     try await self.store.savePositions(
                         batch.positions, of: batch.exchange, owner: epoch)
                 }
-                if isSaved { continue }
+                if isSaved {
+                    self.counters.add(batch.positions.count, to: .saves)
+                    continue
+                }
                 if exchange.log.epoch == epoch, exchange.log.state == .writing,
                     !exchange.isRecovering
                 {
@@ -69,6 +72,7 @@ extension Engine {
                     self.logger.error("cannot save positions", [.error: error.description])
                 }
             }
+            self.counters.add(to: .saveFailures)
             self.unsaved.giveBack(batch)
             isComplete = false
         }

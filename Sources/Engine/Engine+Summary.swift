@@ -24,6 +24,13 @@ extension EngineSummary: CustomStringConvertible {
 }
 
 extension Engine {
+    /// Why requests are not served as promised; nil: they are.
+    package var troubleText: String? {
+        if let failure = self.storeFailure { return failure.message }
+        let lost = self.exchanges.values.filter(\.isLost)
+        return lost.isEmpty ? nil : "another server has taken \(lost.count) of our exchanges"
+    }
+
     /// Costs a look at every connection and at the awake subscriptions, of these at most
     /// `Limits.summarySubscriptionsMax`.
     package func summary() -> EngineSummary {
@@ -39,10 +46,7 @@ extension Engine {
             for subscriber in session.awake.members {
                 summary.awake += 1
                 guard summary.awake <= Limits.summarySubscriptionsMax else { continue }
-                let (head, confirmed) = (
-                    subscriber.exchange.head.rawValue, subscriber.machine.confirmed.rawValue
-                )
-                if head > confirmed { summary.lag = max(summary.lag, head - confirmed) }
+                summary.lag = max(summary.lag, subscriber.lag)
             }
         }
         return summary

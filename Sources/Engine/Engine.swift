@@ -89,6 +89,10 @@ package actor Engine {
     var storeFailure: Failure?
     var published: UInt64 = 0
     var delivered: UInt64 = 0
+    var counters = Counters()
+    /// From handing an append to the store to its outcome.
+    var commitTimes = Histogram()
+    var waitingTimes = WaitingTimes()
     var isDraining = false
     var isFinished = false
     /// Why `run` ends although nobody asked for it.

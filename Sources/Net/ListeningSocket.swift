@@ -1,4 +1,4 @@
-import Core
+package import Core
 
 #if canImport(Darwin)
     import Darwin
@@ -7,18 +7,18 @@ import Core
 #endif
 
 /// A descriptor that listens, and the socket file that goes with it.
-struct ListeningSocket {
+package struct ListeningSocket {
     /// Connections that wait to be accepted; the kernel cuts it to its own limit
     /// (net.core.somaxconn, 4096 on Linux).
     private static let backlog: Int32 = 4096
 
-    let descriptor: Int32
+    package let descriptor: Int32
     /// 0 for a unix socket.
     let port: UInt16
-    let name: String
+    package let name: String
     private let file: SocketFile?
 
-    init(_ address: ListenAddress) throws(Failure) {
+    package init(_ address: ListenAddress) throws(Failure) {
         switch address {
         case .tcp(let host, let port), .tls(let host, let port):
             try self.init(tcp: address, host: host, port: port)

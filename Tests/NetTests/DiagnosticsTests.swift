@@ -73,20 +73,37 @@ extension NetTests {
             #expect(LogLevel(name: "loud") == nil)
         }
 
-        @Test func countersOfManyThreadsAddUp() async {
-            let counters = Counters()
-            await withTaskGroup(of: Void.self) { group in
-                for _ in 0..<8 {
-                    group.addTask {
-                        for _ in 0..<10_000 { counters.published.add() }
-                        counters.delivered.add(5)
-                        counters.delivered.add(-1)
-                    }
-                }
+        @Test func countersOnlyGrow() {
+            var counters = Counters()
+            counters.add(to: .saves)
+            counters.add(5, to: .saves)
+            counters.add(-1, to: .saves)
+            #expect(counters[.saves] == 6 && counters.values[.saves] == 6)
+            #expect(counters.values.count == Counters.Name.allCases.count)
+        }
+
+        @Test func histogramsAreCumulativeAsText() {
+            var histogram = Histogram()
+            for microseconds in [1, 500, 501, 20_000_000] as [UInt64] {
+                histogram.add(microseconds: microseconds)
             }
-            #expect(counters.published.value == 80_000)
-            #expect(counters.delivered.value == 40)
-            #expect(counters.all.first { $0.name == "published" }?.value == 80_000)
+            var text = MetricsText()
+            text.add("x_seconds", "Help \\ here.", histogram)
+            let lines = text.text.split(separator: "\n")
+            let first: [Substring] = [
+                "# HELP x_seconds Help \\\\ here.", "# TYPE x_seconds histogram",
+                "x_seconds_bucket{le=\"0.0005\"} 2", "x_seconds_bucket{le=\"0.001\"} 3",
+            ]
+            let last: [Substring] = [
+                "x_seconds_bucket{le=\"+Inf\"} 4", "x_seconds_sum 20.001002", "x_seconds_count 4",
+            ]
+            #expect(Array(lines.prefix(4)) == first && Array(lines.suffix(3)) == last)
+        }
+
+        @Test func labelsAreEscaped() {
+            var text = MetricsText()
+            text.sample("x", ["name": "a\"b\\c\nd"], true)
+            #expect(text.text == "x{name=\"a\\\"b\\\\c\\nd\"} 1\n")
         }
     }
 }

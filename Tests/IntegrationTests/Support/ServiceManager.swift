@@ -199,6 +199,30 @@ enum Sockets {
         }
     }
 
+    /// A connection to this port of this machine.
+    static func connect(port: UInt16) throws -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard Self.connect(descriptor, port: port) == 0 else {
+            close(descriptor)
+            throw Problem("cannot connect to port \(port): \(errno)")
+        }
+        return descriptor
+    }
+
+    /// The error number, or 0.
+    private static func connect(_ descriptor: Int32, port: UInt16) -> Int32 {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_port = port.bigEndian
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                    ? 0 : errno
+            }
+        }
+    }
+
     /// Connects and hangs up. The error number, or 0.
     static func knock(_ uri: String) -> Int32 {
         let isUnix = uri.hasPrefix("unix:")
@@ -206,17 +230,10 @@ enum Sockets {
         defer { close(descriptor) }
         if isUnix {
             let path = String(uri.dropFirst("unix:".count))
-            return Self.with(path, { connect(descriptor, $0, $1) }) == 0 ? 0 : errno
+            return Self.with(path, { Glibc.connect(descriptor, $0, $1) }) == 0 ? 0 : errno
         }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        address.sin_port = (uri.split(separator: ":").last.flatMap { UInt16($0) } ?? 0).bigEndian
-        return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 ? 0 : errno
-            }
-        }
+        return Self.connect(
+            descriptor, port: uri.split(separator: ":").last.flatMap { UInt16($0) } ?? 0)
     }
 
     private static func with(
