@@ -19,7 +19,7 @@ SWIFT ?= $(shell scripts/find-swift.sh 2>/dev/null)
 BIN ?= $(CURDIR)/.build/release
 # Programs carry the Swift runtime with them on Linux, so that they run where no toolchain is.
 RELEASE := -c release $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
-FORMATTED := Package.swift Sources Tests Benchmarks
+FORMATTED := Package.swift Sources Tests Benchmarks Examples
 STAGE := scripts/stage.sh
 TEST := $(SWIFT) test --disable-xctest
 
@@ -83,6 +83,18 @@ install-units:
 deb: build ## make Debian packages (server, command line, C library, its development files) in .build/deb
 	@scripts/make-deb.sh .build/deb
 
+.PHONY: build-examples
+build-examples: dependencies toolchain ## build the shop, the market and its node (release)
+	@for product in shop market market-node; do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
+
+.PHONY: demo-shop
+demo-shop: build build-examples ## the story of the event shop, on a private Postgres, in less than a minute
+	@DORMOUSE_BIN_DIR=$(BIN) Examples/Shop/demo.sh
+
+.PHONY: demo-market
+demo-market: build build-examples ## the story of the market, with a node that it brings along
+	@DORMOUSE_BIN_DIR=$(BIN) Examples/Market/demo.sh
+
 .PHONY: bench
 bench: build ## measure beside other systems, which it installs; QUICK=1 takes 3 minutes, ARGS are passed on
 	@$(SWIFT) build $(RELEASE) --product dormouse-bench
@@ -99,15 +111,15 @@ clean: ## remove everything that was built; the data in ./.dormouse stays
 test: test-unit test-simulation test-integration test-c test-examples test-valgrind test-fuzz test-instructions test-thread test-address ## install what is missing, run all tests
 
 .PHONY: test-unit
-test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine
-	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|ConnectorTests|CommandLineTests)\.'
+test-unit: dependencies-test toolchain ## Core, Channels, Wire, Net, Store (with a Postgres of its own), CommandLine, EventWorker
+	@$(STAGE) unit $(TEST) --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|ConnectorTests|CommandLineTests|EventWorkerTests)\.'
 
 .PHONY: test-simulation
 test-simulation: dependencies-test toolchain ## the whole engine on a memory store, random faults from seeds (DORMOUSE_SEEDS)
 	@$(STAGE) simulation $(TEST) --filter '^SimulationTests\.'
 
 .PHONY: test-integration
-test-integration: dependencies-test build ## real programs, real sockets, real Postgres
+test-integration: dependencies-test build build-examples ## real programs, real sockets, real Postgres
 	@$(SWIFT) build $(RELEASE) --product KafkaMock
 	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) integration $(TEST) --no-parallel --filter '^IntegrationTests\.'
 

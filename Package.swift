@@ -20,6 +20,9 @@ let package = Package(
         .executable(name: "dormouse", targets: ["CommandLine"]),
         .executable(name: "dormouse-rabbitmq", targets: ["RabbitMQConnector"]),
         .executable(name: "dormouse-kafka", targets: ["KafkaConnector"]),
+        .executable(name: "shop", targets: ["Shop"]),
+        .executable(name: "market", targets: ["Market"]),
+        .executable(name: "market-node", targets: ["MarketNode"]),
         .executable(name: "dormouse-bench", targets: ["Bench"]),
         .executable(name: "dormouse-instructions", targets: ["Instructions"]),
     ],
@@ -67,6 +70,32 @@ let package = Package(
         .target(
             name: "DormouseClient", dependencies: ["Channels", "CDormouse"],
             swiftSettings: strict),
+        .target(
+            name: "EventWorker", dependencies: ["DormouseClient", "CLibPQ"],
+            swiftSettings: strict),
+        // What the two examples share: command lines, lists, commands for workers.
+        .target(
+            name: "WorkerCommands", dependencies: ["DormouseClient", "EventWorker"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "Shop", dependencies: ["DormouseClient", "EventWorker", "WorkerCommands"],
+            path: "Examples/Shop", exclude: ["README.md", "demo.sh", "shop.svg"],
+            swiftSettings: strict),
+        .systemLibrary(
+            name: "CCurl", path: "Examples/CCurl", pkgConfig: "libcurl",
+            providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
+        .systemLibrary(
+            name: "CMicroHTTPD", path: "Examples/CMicroHTTPD", pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
+        .executableTarget(
+            name: "Market",
+            dependencies: ["DormouseClient", "EventWorker", "WorkerCommands", "CCurl"],
+            path: "Examples/Market", exclude: ["README.md", "demo.sh", "market.svg"],
+            swiftSettings: strict),
+        // The node that the market's tests and its demonstration read from.
+        .executableTarget(
+            name: "MarketNode", dependencies: ["EventWorker", "WorkerCommands", "CMicroHTTPD"],
+            path: "Examples/MarketNode", swiftSettings: strict),
         .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(
             name: "CommandLine", dependencies: ["Core", "Wire", "DormouseClient"],
@@ -131,8 +160,13 @@ let package = Package(
             dependencies: ["Core", "Wire", "PlainClient", "DormouseClient", "CommandLine"],
             swiftSettings: strict),
         .testTarget(
+            name: "EventWorkerTests", dependencies: ["DormouseClient", "EventWorker"],
+            swiftSettings: strict),
+        .testTarget(
             name: "IntegrationTests",
-            dependencies: ["Core", "Wire", "PlainClient", "DormouseClient", "TestCertificates"],
+            dependencies: [
+                "Core", "Wire", "PlainClient", "DormouseClient", "EventWorker", "TestCertificates",
+            ],
             swiftSettings: strict),
     ]
 )

@@ -32,7 +32,7 @@ if [ "$(uname -s)" = Darwin ]; then
     done
     if [ ${#missing[@]} -gt 0 ]; then
         say "pkg-config does not find: ${missing[*]}. On macOS, run this and then try again:"
-        echo "  brew install pkg-config libuv protobuf-c protobuf libpq libmicrohttpd openssl@3 lz4 librdkafka rabbitmq-c postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
+        echo "  brew install pkg-config libuv protobuf-c protobuf libpq libmicrohttpd openssl@3 lz4 librdkafka rabbitmq-c curl postgresql@17 && export PKG_CONFIG_PATH=\"\$(brew --prefix libpq)/lib/pkgconfig\""
         exit 69
     fi
     exit 0
@@ -40,7 +40,7 @@ fi
 
 command -v dpkg-query >/dev/null ||
     die "this is not Debian or Ubuntu. Please install: pkg-config, git, a C toolchain, the development" \
-        "files of libuv, libprotobuf-c, libpq, OpenSSL and LZ4, protoc, protoc-c, and PostgreSQL" \
+        "files of libuv, libprotobuf-c, libpq, OpenSSL, LZ4, libcurl and libmicrohttpd, protoc, protoc-c, and PostgreSQL" \
         "$postgres_version_min or later."
 
 is_installed() {
@@ -61,7 +61,7 @@ has_postgres_program() {
 
 missing=()
 for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libpq-dev libssl-dev libmicrohttpd-dev \
-    liblz4-dev librdkafka-dev librabbitmq-dev build-essential; do
+    liblz4-dev librdkafka-dev librabbitmq-dev libcurl4-openssl-dev build-essential; do
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then

@@ -38,22 +38,22 @@ strict='-std=c99 -Wall -Wextra -Werror -pedantic -D_POSIX_C_SOURCE=200809L'
 
 echo "build"
 for name in publish subscribe event_loop; do
-    "${CC:-cc}" $strict -o "$work/$name" "examples/c/$name.c" $(dormouse_flags --cflags --libs)
+    "${CC:-cc}" $strict -o "$work/$name" "Examples/C/$name.c" $(dormouse_flags --cflags --libs)
 done
-"${CC:-cc}" $strict -o "$work/exactly_once" examples/c/exactly_once.c $(dormouse_flags --cflags --libs) \
+"${CC:-cc}" $strict -o "$work/exactly_once" Examples/C/exactly_once.c $(dormouse_flags --cflags --libs) \
     $(pkg-config --cflags --libs libpq)
 mkdir "$work/stubs.d"
 protoc-c --c_out="$work/stubs.d" --proto_path="$protocol" dormouse.proto
 # What protoc-c generates is not for -pedantic eyes.
 "${CC:-cc}" -std=c99 -c -I"$work/stubs.d" -o "$work/stubs.d/dormouse.pb-c.o" "$work/stubs.d/dormouse.pb-c.c"
-"${CC:-cc}" $strict -I"$work/stubs.d" -o "$work/stubs" examples/c/stubs.c "$work/stubs.d/dormouse.pb-c.o" \
+"${CC:-cc}" $strict -I"$work/stubs.d" -o "$work/stubs" Examples/C/stubs.c "$work/stubs.d/dormouse.pb-c.o" \
     $(dormouse_flags --cflags --libs) $(pkg-config --libs libprotobuf-c)
 # Statically, with generated code in the program and in the library.
-"${CC:-cc}" $strict -I"$work/stubs.d" -o "$work/stubs-static" examples/c/stubs.c "$work/stubs.d/dormouse.pb-c.o" \
+"${CC:-cc}" $strict -I"$work/stubs.d" -o "$work/stubs-static" Examples/C/stubs.c "$work/stubs.d/dormouse.pb-c.o" \
     $(dormouse_flags --cflags) "$work/root/usr/lib/libdormouse.a" $(pkg-config --libs libprotobuf-c openssl)
 ldd "$work/stubs-static" | grep -q libdormouse && fail "stubs-static needs the shared library"
 # All of it. The C library says that it looks up names by shared libraries even then.
-"${CC:-cc}" $strict -static -o "$work/subscribe-static" examples/c/subscribe.c \
+"${CC:-cc}" $strict -static -o "$work/subscribe-static" Examples/C/subscribe.c \
     $(dormouse_flags --static --cflags --libs) 2>"$work/static.log" || { cat "$work/static.log" >&2; exit 1; }
 ldd "$work/subscribe-static" >/dev/null 2>&1 && fail "subscribe-static needs shared libraries"
 for name in libdormouse.so libdormouse.so.0; do

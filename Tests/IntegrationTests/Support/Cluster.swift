@@ -89,7 +89,7 @@ final class Cluster: Sendable {
     private let counter = Locked(0)
     private let frozen = Locked<[pid_t]>([])
 
-    private var data: String { "\(self.folder)/data" }
+    var data: String { "\(self.folder)/data" }
 
     /// `settings` are lines of postgresql.conf.
     init(settings: String = "") throws {

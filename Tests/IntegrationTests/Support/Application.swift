@@ -1,0 +1,57 @@
+import Foundation
+
+/// An application of `Examples`, with a database and an exchange of its own.
+final class Application {
+    let database: Database
+    let exchange: String
+    private let program: String
+    private let flags: [String]
+    private let folder: String
+    private var starts = 0
+
+    init(_ program: String, _ flags: [String] = []) throws {
+        self.program = program
+        self.database = try Cluster.shared().makeDatabase()
+        self.exchange = try SharedServer.connect().exchange
+        self.folder = try Folder.make()
+        self.flags =
+            [
+                "--broker", try SharedServer.server().uri(), "--exchange", self.exchange,
+                "--database", self.database.conninfo,
+            ] + flags
+    }
+
+    deinit { Folder.remove(self.folder) }
+
+    private func command(_ words: [String]) -> [String] {
+        ["\(Server.binaries)/\(self.program)"] + words + self.flags
+    }
+
+    /// Runs it to its end, which must be a good one; returns what it printed.
+    @discardableResult
+    func run(_ words: String...) throws -> String {
+        try Command.check(self.command(words))
+    }
+
+    /// Runs it to its end, whatever that is.
+    func outcome(_ words: String...) throws -> Command.Outcome {
+        try Command.run(self.command(words))
+    }
+
+    /// Starts it. Whoever does ends it.
+    func start(_ words: String...) throws -> Child {
+        self.starts += 1
+        return try Child(
+            self.command(words), in: self.folder, label: "\(self.program)-\(self.starts)")
+    }
+
+    /// What `list --json` says: for each row its values as text; `null` for none.
+    func list(_ words: String...) throws -> [[String: String]] {
+        let text = try Command.check(self.command(words + ["list", "--json"]))
+        let content = try JSONSerialization.jsonObject(with: Data(text.utf8))
+        guard let rows = content as? [[String: Any]] else {
+            throw Problem("this is no list of objects: \(text)")
+        }
+        return rows.map { row in row.mapValues { $0 is NSNull ? "null" : "\($0)" } }
+    }
+}
