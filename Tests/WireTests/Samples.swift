@@ -102,68 +102,73 @@ enum Samples {
         creditBytes: 8 << 20, acknowledgeWithinMilliseconds: 60_000, lastSeen: 98,
         lastIncarnation: Self.incarnation)
 
-    static let replies: [(Wire.Method, Reply)] = [
-        (
-            .hello,
-            .hello(
-                Welcome(
-                    server: bytes("dormoused/1.0.0"), minor: 200, incarnation: Self.incarnation,
-                    frameBytesMax: 1 << 20, heartbeatMilliseconds: 20_000, connectionID: 77,
-                    principal: bytes("checkout"), features: [2, 300]))
-        ),
-        (.publish, .publish(PublishReply(firstPosition: 42, lastPosition: 44, duplicates: 130))),
-        (.producer, .producer(ProducerReply(sequence: 1 << 50, position: 44))),
-        (.acknowledge, .acknowledge(AcknowledgeReply(position: 300))),
-        (.grant, .grant(GrantReply())),
-        (.stop, .stop(StopReply(wasAwake: true, position: 300))),
-        (.fetch, .fetch(Self.delivery)),
-        (.seek, .seek(SeekReply(position: 10, previous: 300))),
-        (.pause, .pause(PauseReply())),
-        (.forget, .forget(ForgetReply(existed: true))),
-        (
-            .list,
-            .list(
-                ListReply(
-                    subscriptions: [Self.subscription, Subscription()],
-                    nextPageToken: bytes("billing")))
-        ),
-        (
-            .listReceivers,
-            .listReceivers(
-                ListReceiversReply(receivers: [
-                    ReceiverInfo(
-                        exchange: bytes("orders"), id: 5, config: Self.config, awake: 1000,
-                        sleeping: 2000)
-                ]))
-        ),
-        (.exchanges, .exchanges(ExchangesReply(exchanges: [Self.exchange]))),
-        (.createExchange, .createExchange(Self.exchange)),
-        (
-            .server,
-            .server(
-                ServerReply(
-                    server: bytes("dormoused/1.0.0"), incarnation: Self.incarnation,
-                    startedAt: 1_767_225_600_000_000, connections: 900, published: 1 << 40,
-                    delivered: 1 << 41, storeAvailable: true, storeReason: bytes("slow")))
-        ),
-        (
-            .listOutbox,
-            .listOutbox(
-                ListOutboxReply(rows: [
-                    AsideRowMessage(
-                        id: 17, exchange: bytes("orders"), key: bytes("no key"), bytes: 300,
-                        reason: bytes("the key has a blank"), insertedAt: 1_767_225_600_000_000)
-                ]))
-        ),
-        (.changeOutbox, .changeOutbox(ChangeOutboxReply(count: 500))),
-        (.restored, .restored(RestoredReply(incarnation: Self.incarnation))),
-        (
-            .listConnections,
-            .listConnections(
-                ListConnectionsReply(
-                    connections: [Self.connection, ConnectionInfo()], nextPageToken: bytes("77")))
-        ),
-    ] + Self.principalReplies
+    static let replies: [(Wire.Method, Reply)] =
+        [
+            (
+                .hello,
+                .hello(
+                    Welcome(
+                        server: bytes("dormoused/1.0.0"), minor: 200, incarnation: Self.incarnation,
+                        frameBytesMax: 1 << 20, heartbeatMilliseconds: 20_000, connectionID: 77,
+                        principal: bytes("checkout"), features: [2, 300]))
+            ),
+            (
+                .publish,
+                .publish(PublishReply(firstPosition: 42, lastPosition: 44, duplicates: 130))
+            ),
+            (.producer, .producer(ProducerReply(sequence: 1 << 50, position: 44))),
+            (.acknowledge, .acknowledge(AcknowledgeReply(position: 300))),
+            (.grant, .grant(GrantReply())),
+            (.stop, .stop(StopReply(wasAwake: true, position: 300))),
+            (.fetch, .fetch(Self.delivery)),
+            (.seek, .seek(SeekReply(position: 10, previous: 300))),
+            (.pause, .pause(PauseReply())),
+            (.forget, .forget(ForgetReply(existed: true))),
+            (
+                .list,
+                .list(
+                    ListReply(
+                        subscriptions: [Self.subscription, Subscription()],
+                        nextPageToken: bytes("billing")))
+            ),
+            (
+                .listReceivers,
+                .listReceivers(
+                    ListReceiversReply(receivers: [
+                        ReceiverInfo(
+                            exchange: bytes("orders"), id: 5, config: Self.config, awake: 1000,
+                            sleeping: 2000)
+                    ]))
+            ),
+            (.exchanges, .exchanges(ExchangesReply(exchanges: [Self.exchange]))),
+            (.createExchange, .createExchange(Self.exchange)),
+            (
+                .server,
+                .server(
+                    ServerReply(
+                        server: bytes("dormoused/1.0.0"), incarnation: Self.incarnation,
+                        startedAt: 1_767_225_600_000_000, connections: 900, published: 1 << 40,
+                        delivered: 1 << 41, storeAvailable: true, storeReason: bytes("slow")))
+            ),
+            (
+                .listOutbox,
+                .listOutbox(
+                    ListOutboxReply(rows: [
+                        AsideRowMessage(
+                            id: 17, exchange: bytes("orders"), key: bytes("no key"), bytes: 300,
+                            reason: bytes("the key has a blank"), insertedAt: 1_767_225_600_000_000)
+                    ]))
+            ),
+            (.changeOutbox, .changeOutbox(ChangeOutboxReply(count: 500))),
+            (.restored, .restored(RestoredReply(incarnation: Self.incarnation))),
+            (
+                .listConnections,
+                .listConnections(
+                    ListConnectionsReply(
+                        connections: [Self.connection, ConnectionInfo()], nextPageToken: bytes("77")
+                    ))
+            ),
+        ] + Self.principalReplies
 
     static let subscription = Subscription(
         exchange: bytes("orders"), name: bytes("billing"), config: Self.config,
@@ -182,33 +187,37 @@ enum Samples {
         name: bytes("orders"), first: 1, head: 2, bytes: 3, epoch: 4, receivers: 500,
         subscribers: 600)
 
-    static let defaultRequests: [Request] = [
-        .hello(HelloRequest()), .publish(PublishRequest()), .producer(ProducerRequest()),
-        .subscribe(SubscribeRequest()), .acknowledge(AcknowledgeRequest()),
-        .grant(GrantRequest()), .stop(StopRequest()), .fetch(FetchRequest()),
-        .seek(SeekRequest()), .pause(PauseRequest()), .forget(ForgetRequest()),
-        .restored(RestoredRequest()),
-        .list(ListRequest()), .listReceivers(ListReceiversRequest()),
-        .exchanges(ExchangesRequest()), .createExchange(ExchangeRequest()),
-        .server(ServerRequest()), .listOutbox(ListOutboxRequest()),
-        .changeOutbox(ChangeOutboxRequest()),
-        .listConnections(ListConnectionsRequest()),
-    ] + Self.defaultPrincipalRequests
+    static let defaultRequests: [Request] =
+        [
+            .hello(HelloRequest()), .publish(PublishRequest()), .producer(ProducerRequest()),
+            .subscribe(SubscribeRequest()), .acknowledge(AcknowledgeRequest()),
+            .grant(GrantRequest()), .stop(StopRequest()), .fetch(FetchRequest()),
+            .seek(SeekRequest()), .pause(PauseRequest()), .forget(ForgetRequest()),
+            .restored(RestoredRequest()),
+            .list(ListRequest()), .listReceivers(ListReceiversRequest()),
+            .exchanges(ExchangesRequest()), .createExchange(ExchangeRequest()),
+            .server(ServerRequest()), .listOutbox(ListOutboxRequest()),
+            .changeOutbox(ChangeOutboxRequest()),
+            .listConnections(ListConnectionsRequest()),
+        ] + Self.defaultPrincipalRequests
 
-    static let defaultReplies: [(Wire.Method, Reply)] = [
-        (.hello, .hello(Welcome())), (.publish, .publish(PublishReply())),
-        (.producer, .producer(ProducerReply())), (.acknowledge, .acknowledge(AcknowledgeReply())),
-        (.grant, .grant(GrantReply())), (.stop, .stop(StopReply())), (.fetch, .fetch(Delivery())),
-        (.seek, .seek(SeekReply())), (.pause, .pause(PauseReply())),
-        (.forget, .forget(ForgetReply())), (.list, .list(ListReply())),
-        (.listReceivers, .listReceivers(ListReceiversReply())),
-        (.exchanges, .exchanges(ExchangesReply())),
-        (.createExchange, .createExchange(ExchangeInfo())),
-        (.server, .server(ServerReply())), (.listOutbox, .listOutbox(ListOutboxReply())),
-        (.changeOutbox, .changeOutbox(ChangeOutboxReply())),
-        (.restored, .restored(RestoredReply())),
-        (.listConnections, .listConnections(ListConnectionsReply())),
-    ] + Self.defaultPrincipalReplies
+    static let defaultReplies: [(Wire.Method, Reply)] =
+        [
+            (.hello, .hello(Welcome())), (.publish, .publish(PublishReply())),
+            (.producer, .producer(ProducerReply())),
+            (.acknowledge, .acknowledge(AcknowledgeReply())),
+            (.grant, .grant(GrantReply())), (.stop, .stop(StopReply())),
+            (.fetch, .fetch(Delivery())),
+            (.seek, .seek(SeekReply())), (.pause, .pause(PauseReply())),
+            (.forget, .forget(ForgetReply())), (.list, .list(ListReply())),
+            (.listReceivers, .listReceivers(ListReceiversReply())),
+            (.exchanges, .exchanges(ExchangesReply())),
+            (.createExchange, .createExchange(ExchangeInfo())),
+            (.server, .server(ServerReply())), (.listOutbox, .listOutbox(ListOutboxReply())),
+            (.changeOutbox, .changeOutbox(ChangeOutboxReply())),
+            (.restored, .restored(RestoredReply())),
+            (.listConnections, .listConnections(ListConnectionsReply())),
+        ] + Self.defaultPrincipalReplies
 
     /// One frame of every type.
     static var frames: [(name: String, frame: Frame)] {
