@@ -18,14 +18,14 @@ package enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case exchanges = 42
     case createExchange = 43
     case server = 44
-    case listOutbox = 60
-    case changeOutbox = 61
+    case listConnections = 45
     case addPrincipal = 50
     case grantPrincipal = 51
     case revokePrincipal = 52
     case rotatePrincipal = 53
     case listPrincipals = 54
-    case listConnections = 45
+    case listOutbox = 60
+    case changeOutbox = 61
 
     /// The name in dormouse.proto and in what people are shown.
     package var name: String {

@@ -89,10 +89,8 @@ enum Samples {
                 .exchanges(ExchangesRequest()),
                 .createExchange(ExchangeRequest(name: bytes("orders"))),
                 .server(ServerRequest()),
-                .listOutbox(ListOutboxRequest(after: 17, pageSize: 200)),
-                .changeOutbox(ChangeOutboxRequest(ids: [1, 1 << 40], isAll: true, isDrop: true)),
                 .listConnections(ListConnectionsRequest(pageSize: 200, pageToken: bytes("77"))),
-            ] + Self.principalRequests
+            ] + Self.principalRequests + Self.outboxRequests
         }
     }
 
@@ -177,6 +175,15 @@ enum Samples {
         principal: bytes("checkout"), delivered: 6, acknowledged: 7,
         pausedUntil: 8)
 
+    private static let outboxRequests: [Request] = [
+        .listOutbox(ListOutboxRequest(after: 17, pageSize: 200)),
+        .changeOutbox(ChangeOutboxRequest(ids: [1, 1 << 40], isAll: true, isDrop: true)),
+    ]
+
+    private static let defaultOutboxRequests: [Request] = [
+        .listOutbox(ListOutboxRequest()), .changeOutbox(ChangeOutboxRequest()),
+    ]
+
     static let connection = ConnectionInfo(
         id: 77, peer: bytes("127.0.0.1:50000"), client: bytes("bench"),
         library: bytes("libdormouse/1.0.0"), principal: bytes("checkout"), since: 4,
@@ -196,10 +203,8 @@ enum Samples {
             .restored(RestoredRequest()),
             .list(ListRequest()), .listReceivers(ListReceiversRequest()),
             .exchanges(ExchangesRequest()), .createExchange(ExchangeRequest()),
-            .server(ServerRequest()), .listOutbox(ListOutboxRequest()),
-            .changeOutbox(ChangeOutboxRequest()),
-            .listConnections(ListConnectionsRequest()),
-        ] + Self.defaultPrincipalRequests
+            .server(ServerRequest()), .listConnections(ListConnectionsRequest()),
+        ] + Self.defaultPrincipalRequests + Self.defaultOutboxRequests
 
     static let defaultReplies: [(Wire.Method, Reply)] =
         [
