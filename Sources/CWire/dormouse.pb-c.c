@@ -6953,37 +6953,37 @@ static const ProtobufCMethodDescriptor dormouse__v1__dormouse__method_descriptor
   { "Exchanges", &dormouse__v1__exchanges_request__descriptor, &dormouse__v1__exchanges_reply__descriptor },
   { "CreateExchange", &dormouse__v1__exchange_request__descriptor, &dormouse__v1__exchange_info__descriptor },
   { "Server", &dormouse__v1__server_request__descriptor, &dormouse__v1__server_reply__descriptor },
-  { "ListOutbox", &dormouse__v1__list_outbox_request__descriptor, &dormouse__v1__list_outbox_reply__descriptor },
-  { "ChangeOutbox", &dormouse__v1__change_outbox_request__descriptor, &dormouse__v1__change_outbox_reply__descriptor },
+  { "ListConnections", &dormouse__v1__list_connections_request__descriptor, &dormouse__v1__list_connections_reply__descriptor },
   { "AddPrincipal", &dormouse__v1__add_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
   { "GrantPrincipal", &dormouse__v1__grant_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
   { "RevokePrincipal", &dormouse__v1__revoke_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
   { "RotatePrincipal", &dormouse__v1__rotate_principal_request__descriptor, &dormouse__v1__principal_reply__descriptor },
   { "ListPrincipals", &dormouse__v1__list_principals_request__descriptor, &dormouse__v1__list_principals_reply__descriptor },
-  { "ListConnections", &dormouse__v1__list_connections_request__descriptor, &dormouse__v1__list_connections_reply__descriptor },
+  { "ListOutbox", &dormouse__v1__list_outbox_request__descriptor, &dormouse__v1__list_outbox_reply__descriptor },
+  { "ChangeOutbox", &dormouse__v1__change_outbox_request__descriptor, &dormouse__v1__change_outbox_reply__descriptor },
 };
 const unsigned dormouse__v1__dormouse__method_indices_by_name[] = {
   4,        /* Acknowledge */
-  19,        /* AddPrincipal */
-  18,        /* ChangeOutbox */
+  18,        /* AddPrincipal */
+  24,        /* ChangeOutbox */
   15,        /* CreateExchange */
   14,        /* Exchanges */
   7,        /* Fetch */
   10,        /* Forget */
   5,        /* Grant */
-  20,        /* GrantPrincipal */
+  19,        /* GrantPrincipal */
   0,        /* Hello */
   12,        /* List */
-  24,        /* ListConnections */
-  17,        /* ListOutbox */
-  23,        /* ListPrincipals */
+  17,        /* ListConnections */
+  23,        /* ListOutbox */
+  22,        /* ListPrincipals */
   13,        /* ListReceivers */
   9,        /* Pause */
   2,        /* Producer */
   1,        /* Publish */
   11,        /* Restored */
-  21,        /* RevokePrincipal */
-  22,        /* RotatePrincipal */
+  20,        /* RevokePrincipal */
+  21,        /* RotatePrincipal */
   8,        /* Seek */
   16,        /* Server */
   6,        /* Stop */
@@ -7136,21 +7136,13 @@ void dormouse__v1__dormouse__server(ProtobufCService *service,
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 16, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
-void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
-                                         const Dormouse__V1__ListOutboxRequest *input,
-                                         Dormouse__V1__ListOutboxReply_Closure closure,
-                                         void *closure_data)
+void dormouse__v1__dormouse__list_connections(ProtobufCService *service,
+                                              const Dormouse__V1__ListConnectionsRequest *input,
+                                              Dormouse__V1__ListConnectionsReply_Closure closure,
+                                              void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
-}
-void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
-                                           const Dormouse__V1__ChangeOutboxRequest *input,
-                                           Dormouse__V1__ChangeOutboxReply_Closure closure,
-                                           void *closure_data)
-{
-  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
                                            const Dormouse__V1__AddPrincipalRequest *input,
@@ -7158,7 +7150,7 @@ void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
                                            void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__grant_principal(ProtobufCService *service,
                                              const Dormouse__V1__GrantPrincipalRequest *input,
@@ -7166,7 +7158,7 @@ void dormouse__v1__dormouse__grant_principal(ProtobufCService *service,
                                              void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__revoke_principal(ProtobufCService *service,
                                               const Dormouse__V1__RevokePrincipalRequest *input,
@@ -7174,7 +7166,7 @@ void dormouse__v1__dormouse__revoke_principal(ProtobufCService *service,
                                               void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__rotate_principal(ProtobufCService *service,
                                               const Dormouse__V1__RotatePrincipalRequest *input,
@@ -7182,7 +7174,7 @@ void dormouse__v1__dormouse__rotate_principal(ProtobufCService *service,
                                               void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
-  service->invoke(service, 22, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
                                              const Dormouse__V1__ListPrincipalsRequest *input,
@@ -7190,12 +7182,20 @@ void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
                                              void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
+  service->invoke(service, 22, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
+                                         const Dormouse__V1__ListOutboxRequest *input,
+                                         Dormouse__V1__ListOutboxReply_Closure closure,
+                                         void *closure_data)
+{
+  assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 23, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
-void dormouse__v1__dormouse__list_connections(ProtobufCService *service,
-                                              const Dormouse__V1__ListConnectionsRequest *input,
-                                              Dormouse__V1__ListConnectionsReply_Closure closure,
-                                              void *closure_data)
+void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
+                                           const Dormouse__V1__ChangeOutboxRequest *input,
+                                           Dormouse__V1__ChangeOutboxReply_Closure closure,
+                                           void *closure_data)
 {
   assert(service->descriptor == &dormouse__v1__dormouse__descriptor);
   service->invoke(service, 24, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);

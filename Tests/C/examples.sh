@@ -50,7 +50,7 @@ protoc-c --c_out="$work/stubs.d" --proto_path="$protocol" dormouse.proto
     $(dormouse_flags --cflags --libs) $(pkg-config --libs libprotobuf-c)
 # Statically, with generated code in the program and in the library.
 "${CC:-cc}" $strict -I"$work/stubs.d" -o "$work/stubs-static" Examples/C/stubs.c "$work/stubs.d/dormouse.pb-c.o" \
-    $(dormouse_flags --cflags) "$work/root/usr/lib/libdormouse.a" $(pkg-config --libs libprotobuf-c openssl)
+    $(dormouse_flags --cflags) "$work/root/usr/lib/libdormouse.a" $(pkg-config --libs libprotobuf-c openssl liblz4)
 ldd "$work/stubs-static" | grep -q libdormouse && fail "stubs-static needs the shared library"
 # All of it. The C library says that it looks up names by shared libraries even then.
 "${CC:-cc}" $strict -static -o "$work/subscribe-static" Examples/C/subscribe.c \

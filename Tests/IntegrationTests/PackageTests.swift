@@ -17,7 +17,8 @@ extension Integration {
             .deletingLastPathComponent().path
 
         private static let names = [
-            "dormouse-client", "dormouse-server", "libdormouse-dev", "libdormouse0",
+            "dormouse-client", "dormouse-connectors", "dormouse-server", "libdormouse-dev",
+            "libdormouse0",
         ]
 
         private static func make(_ folder: String) throws -> [String] {

@@ -16,7 +16,10 @@ extension Integration {
             "subscriptions seek n --to first", "subscriptions pause n", "subscriptions resume n",
             "subscriptions forget n --yes", "explain n", "trace 1", "top", "exchanges list",
             "exchanges create e", "receivers list", "connections list", "state", "server",
-            "admin verify", "admin restored --yes", "bench --yes",
+            "admin verify", "admin restored --yes", "bench --yes", "outbox list",
+            "outbox retry --all", "outbox drop --all --yes",
+            "principals add p subscribe --token-file t", "principals grant p subscribe",
+            "principals revoke p --yes", "principals rotate p --token-file t", "principals list",
         ]
 
         /// Those that ask none, with a mistake; `check` says what is wrong on standard output.

@@ -2422,14 +2422,10 @@ struct Dormouse__V1__Dormouse_Service
                  const Dormouse__V1__ServerRequest *input,
                  Dormouse__V1__ServerReply_Closure closure,
                  void *closure_data);
-  void (*list_outbox)(Dormouse__V1__Dormouse_Service *service,
-                      const Dormouse__V1__ListOutboxRequest *input,
-                      Dormouse__V1__ListOutboxReply_Closure closure,
-                      void *closure_data);
-  void (*change_outbox)(Dormouse__V1__Dormouse_Service *service,
-                        const Dormouse__V1__ChangeOutboxRequest *input,
-                        Dormouse__V1__ChangeOutboxReply_Closure closure,
-                        void *closure_data);
+  void (*list_connections)(Dormouse__V1__Dormouse_Service *service,
+                           const Dormouse__V1__ListConnectionsRequest *input,
+                           Dormouse__V1__ListConnectionsReply_Closure closure,
+                           void *closure_data);
   void (*add_principal)(Dormouse__V1__Dormouse_Service *service,
                         const Dormouse__V1__AddPrincipalRequest *input,
                         Dormouse__V1__PrincipalReply_Closure closure,
@@ -2450,10 +2446,14 @@ struct Dormouse__V1__Dormouse_Service
                           const Dormouse__V1__ListPrincipalsRequest *input,
                           Dormouse__V1__ListPrincipalsReply_Closure closure,
                           void *closure_data);
-  void (*list_connections)(Dormouse__V1__Dormouse_Service *service,
-                           const Dormouse__V1__ListConnectionsRequest *input,
-                           Dormouse__V1__ListConnectionsReply_Closure closure,
-                           void *closure_data);
+  void (*list_outbox)(Dormouse__V1__Dormouse_Service *service,
+                      const Dormouse__V1__ListOutboxRequest *input,
+                      Dormouse__V1__ListOutboxReply_Closure closure,
+                      void *closure_data);
+  void (*change_outbox)(Dormouse__V1__Dormouse_Service *service,
+                        const Dormouse__V1__ChangeOutboxRequest *input,
+                        Dormouse__V1__ChangeOutboxReply_Closure closure,
+                        void *closure_data);
 };
 typedef void (*Dormouse__V1__Dormouse_ServiceDestroy)(Dormouse__V1__Dormouse_Service *);
 void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
@@ -2479,14 +2479,14 @@ void dormouse__v1__dormouse__init (Dormouse__V1__Dormouse_Service *service,
       function_prefix__ ## exchanges,\
       function_prefix__ ## create_exchange,\
       function_prefix__ ## server,\
-      function_prefix__ ## list_outbox,\
-      function_prefix__ ## change_outbox,\
+      function_prefix__ ## list_connections,\
       function_prefix__ ## add_principal,\
       function_prefix__ ## grant_principal,\
       function_prefix__ ## revoke_principal,\
       function_prefix__ ## rotate_principal,\
       function_prefix__ ## list_principals,\
-      function_prefix__ ## list_connections  }
+      function_prefix__ ## list_outbox,\
+      function_prefix__ ## change_outbox  }
 void dormouse__v1__dormouse__hello(ProtobufCService *service,
                                    const Dormouse__V1__HelloRequest *input,
                                    Dormouse__V1__Welcome_Closure closure,
@@ -2555,14 +2555,10 @@ void dormouse__v1__dormouse__server(ProtobufCService *service,
                                     const Dormouse__V1__ServerRequest *input,
                                     Dormouse__V1__ServerReply_Closure closure,
                                     void *closure_data);
-void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
-                                         const Dormouse__V1__ListOutboxRequest *input,
-                                         Dormouse__V1__ListOutboxReply_Closure closure,
-                                         void *closure_data);
-void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
-                                           const Dormouse__V1__ChangeOutboxRequest *input,
-                                           Dormouse__V1__ChangeOutboxReply_Closure closure,
-                                           void *closure_data);
+void dormouse__v1__dormouse__list_connections(ProtobufCService *service,
+                                              const Dormouse__V1__ListConnectionsRequest *input,
+                                              Dormouse__V1__ListConnectionsReply_Closure closure,
+                                              void *closure_data);
 void dormouse__v1__dormouse__add_principal(ProtobufCService *service,
                                            const Dormouse__V1__AddPrincipalRequest *input,
                                            Dormouse__V1__PrincipalReply_Closure closure,
@@ -2583,10 +2579,14 @@ void dormouse__v1__dormouse__list_principals(ProtobufCService *service,
                                              const Dormouse__V1__ListPrincipalsRequest *input,
                                              Dormouse__V1__ListPrincipalsReply_Closure closure,
                                              void *closure_data);
-void dormouse__v1__dormouse__list_connections(ProtobufCService *service,
-                                              const Dormouse__V1__ListConnectionsRequest *input,
-                                              Dormouse__V1__ListConnectionsReply_Closure closure,
-                                              void *closure_data);
+void dormouse__v1__dormouse__list_outbox(ProtobufCService *service,
+                                         const Dormouse__V1__ListOutboxRequest *input,
+                                         Dormouse__V1__ListOutboxReply_Closure closure,
+                                         void *closure_data);
+void dormouse__v1__dormouse__change_outbox(ProtobufCService *service,
+                                           const Dormouse__V1__ChangeOutboxRequest *input,
+                                           Dormouse__V1__ChangeOutboxReply_Closure closure,
+                                           void *closure_data);
 
 /* --- descriptors --- */
 
