@@ -130,13 +130,13 @@ test-instructions: dependencies-test toolchain ## instructions of the server's p
 
 .PHONY: test-thread
 test-thread: dependencies-test toolchain ## Core, Channels, Wire, Net, Store and the simulation under ThreadSanitizer
-	@DORMOUSE_SEEDS=$(THREAD_SEEDS) TSAN_OPTIONS=halt_on_error=1 $(STAGE) thread $(TEST) \
+	@DORMOUSE_SANITIZED=1 DORMOUSE_SEEDS=$(THREAD_SEEDS) TSAN_OPTIONS=halt_on_error=1 $(STAGE) thread $(TEST) \
 	    --sanitize=thread --scratch-path .build-tsan \
 	    --filter '^(CoreTests|ChannelsTests|WireTests|NetTests|StoreTests|SimulationTests)\.'
 
 .PHONY: test-address
 test-address: dependencies-test toolchain ## what touches borrowed memory and C, under AddressSanitizer
-	@ASAN_OPTIONS=detect_leaks=0 $(STAGE) address $(TEST) \
+	@DORMOUSE_SANITIZED=1 ASAN_OPTIONS=detect_leaks=0 $(STAGE) address $(TEST) \
 	    --sanitize=address --scratch-path .build-asan --filter '^(CoreTests|WireTests)\.'
 
 # ---- checks ----------------------------------------------------------------------------------------

@@ -44,6 +44,9 @@ import Wire
         self.expectRefused(.subscribe, payload)
     }
 
+    /// A sanitizer makes everything some ten times slower; `make` says when there is one.
+    private let slowness: UInt64 = getenv("DORMOUSE_SANITIZED") == nil ? 1 : 20
+
     /// What the research found to take 9.4 s and 56 times the memory where nothing bounds it. Processor time, which
     /// other load on the machine does not change; the best of three, for what the machine does besides.
     @Test func theWorstFramesTakeTenMillisecondsAndEightTimesTheirSize() {
@@ -78,7 +81,7 @@ import Wire
                 best = min(best, processorNanoseconds() - began)
                 #expect(arena.spentBytes <= self.budget(payload), "frame \(number)")
             }
-            #expect(best < 10_000_000, "frame \(number) took \(best) ns")
+            #expect(best < 10_000_000 * self.slowness, "frame \(number) took \(best) ns")
         }
     }
 
