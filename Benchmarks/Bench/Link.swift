@@ -37,24 +37,13 @@ final class Link {
     }
 
     static func connect(_ port: UInt16) throws(Failure) -> Int32 {
-        #if canImport(Darwin)
-            let descriptor = socket(AF_INET, SOCK_STREAM, 0)
-        #else
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        #endif
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
-        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                #if canImport(Darwin)
-                    Darwin.connect(descriptor, $0, size)
-                #else
-                    Glibc.connect(descriptor, $0, size)
-                #endif
-            }
+        let descriptor = Loopback.socket()
+        let code = Loopback.withAddress(port) {
+            #if canImport(Darwin)
+                Darwin.connect(descriptor, $0, $1)
+            #else
+                Glibc.connect(descriptor, $0, $1)
+            #endif
         }
         guard code == 0 else {
             let reason = errno
@@ -68,16 +57,7 @@ final class Link {
     }
 
     func write(_ bytes: [UInt8]) throws(Failure) {
-        var offset = 0
-        while offset < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                send(
-                    self.descriptor, $0.baseAddress?.advanced(by: offset), bytes.count - offset,
-                    Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { throw Failure(.unavailable, "the connection is gone") }
-            offset += count
-        }
+        try Loopback.write(bytes, to: self.descriptor, peer: "the connection")
     }
 
     /// Waits for bytes and has `answers` take what is whole.

@@ -61,22 +61,11 @@ struct Relay {
     }
 
     private static func listen(_ port: UInt16) throws(Failure) -> Int32 {
-        #if canImport(Darwin)
-            let listener = socket(AF_INET, SOCK_STREAM, 0)
-        #else
-            let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        #endif
+        let listener = Loopback.socket()
         var on: Int32 = 1
         setsockopt(
             listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
-        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(listener, $0, size) }
-        }
+        let code = Loopback.withAddress(port) { bind(listener, $0, $1) }
         #if canImport(Darwin)
             let isListening = code == 0 && Darwin.listen(listener, 16) == 0
         #else
@@ -195,16 +184,7 @@ struct Relay {
     }
 
     private func write(_ bytes: [UInt8]) throws(Failure) {
-        var offset = 0
-        while offset < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                send(
-                    self.client, $0.baseAddress?.advanced(by: offset), bytes.count - offset,
-                    Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { throw Failure(.unavailable, "the client is gone") }
-            offset += count
-        }
+        try Loopback.write(bytes, to: self.client, peer: "the client")
     }
 
     // MARK: Replay

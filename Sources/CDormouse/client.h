@@ -135,6 +135,12 @@ dormouse_status dm_bad(dormouse *client, const char *text);
 /* ---- list.c ---- */
 /* A server that gives pages without end is not believed. */
 #define DM_PAGE_TOKEN_BYTES_MAX 1024
+struct dm_page_token {
+    uint8_t bytes[DM_PAGE_TOKEN_BYTES_MAX];
+};
+/* Asks for the page after one of so many entries; false: that was the last. */
+bool dm_take_token(struct dm_page_token *token, ProtobufCBinaryData next, size_t entries,
+                   ProtobufCBinaryData *target);
 /* A reply in the arena that was the handle's while it came. */
 struct dm_lent_reply {
     const ProtobufCMessage *message;

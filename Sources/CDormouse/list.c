@@ -6,10 +6,6 @@
 /* What a server says beyond this is not shown. */
 #define CONNECTION_NAMES_MAX 64
 
-struct page_token {
-    uint8_t bytes[DM_PAGE_TOKEN_BYTES_MAX];
-};
-
 /* Patterns and matches of an entry, in the header's types. What is beyond the limits is not shown. */
 struct config_lent {
     dormouse_bytes patterns[DM_PATTERNS_MAX];
@@ -62,9 +58,8 @@ dormouse_status dm_check_listing(dormouse *client, bool has_callback)
     return has_callback ? DORMOUSE_OK : dm_bad(client, "the callback is NULL");
 }
 
-/* Asks for the page after one of so many entries; false: that was the last. */
-static bool take_token(struct page_token *token, ProtobufCBinaryData next, size_t entries,
-                       ProtobufCBinaryData *target)
+bool dm_take_token(struct dm_page_token *token, ProtobufCBinaryData next, size_t entries,
+                   ProtobufCBinaryData *target)
 {
     if (next.len == 0 || next.len > sizeof(token->bytes) || entries == 0)
         return false;
@@ -107,7 +102,7 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
     dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    struct page_token token;
+    struct dm_page_token token;
     Dormouse__V1__ListRequest request = DORMOUSE__V1__LIST_REQUEST__INIT;
     request.exchange = dm_binary(dm_exchange(client, exchange));
     request.name_prefix = dm_binary(prefix);
@@ -123,7 +118,7 @@ dormouse_status dormouse_list_subscribers(dormouse *client, const char *exchange
         for (size_t i = 0; goes_on && i < list->n_subscriptions; i++)
             goes_on = tell_subscriber(list->subscriptions[i], callback, context);
         goes_on = goes_on
-                  && take_token(&token, list->next_page_token, list->n_subscriptions, &request.page_token);
+                  && dm_take_token(&token, list->next_page_token, list->n_subscriptions, &request.page_token);
         dormouse_arena_free(reply.arena);
     }
     return DORMOUSE_OK;
@@ -161,7 +156,7 @@ dormouse_status dormouse_list_connections(dormouse *client, int timeout_ms,
     dormouse_status status = dm_check_listing(client, callback != NULL);
     if (status != DORMOUSE_OK)
         return status;
-    struct page_token token;
+    struct dm_page_token token;
     Dormouse__V1__ListConnectionsRequest request = DORMOUSE__V1__LIST_CONNECTIONS_REQUEST__INIT;
     request.page_size = PAGE_SIZE;
     bool goes_on = true;
@@ -176,7 +171,7 @@ dormouse_status dormouse_list_connections(dormouse *client, int timeout_ms,
         for (size_t i = 0; goes_on && i < list->n_connections; i++)
             goes_on = tell_connection(list->connections[i], callback, context);
         goes_on = goes_on
-                  && take_token(&token, list->next_page_token, list->n_connections, &request.page_token);
+                  && dm_take_token(&token, list->next_page_token, list->n_connections, &request.page_token);
         dormouse_arena_free(reply.arena);
     }
     return DORMOUSE_OK;

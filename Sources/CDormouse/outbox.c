@@ -20,18 +20,16 @@ static bool tell(const Dormouse__V1__AsideRow *each, dormouse_aside_callback cal
 dormouse_status dormouse_list_outbox(dormouse *client, int timeout_ms,
                                      dormouse_aside_callback callback, void *context)
 {
-    if (client == NULL)
-        return DORMOUSE_BAD_ARGUMENT;
-    if (callback == NULL)
-        return dm_bad(client, "the callback is NULL");
+    dormouse_status status = dm_check_listing(client, callback != NULL);
+    if (status != DORMOUSE_OK)
+        return status;
     Dormouse__V1__ListOutboxRequest request = DORMOUSE__V1__LIST_OUTBOX_REQUEST__INIT;
     request.page_size = PAGE_SIZE;
     bool goes_on = true;
     while (goes_on) {
         struct dm_lent_reply reply;
-        dormouse_status status = dm_call_lent(client, DM_LIST_OUTBOX, &request.base,
-                                              &dormouse__v1__list_outbox_reply__descriptor, true,
-                                              timeout_ms, &reply);
+        status = dm_call_lent(client, DM_LIST_OUTBOX, &request.base,
+                              &dormouse__v1__list_outbox_reply__descriptor, true, timeout_ms, &reply);
         if (status != DORMOUSE_OK)
             return status;
         const Dormouse__V1__ListOutboxReply *list = (const Dormouse__V1__ListOutboxReply *)reply.message;

@@ -185,7 +185,7 @@ dormouse_status dormouse_list_principals(dormouse *client, const char *prefix, i
     if (status != DORMOUSE_OK)
         return status;
     static const dormouse_bytes none;
-    uint8_t token[DM_PAGE_TOKEN_BYTES_MAX];
+    struct dm_page_token token;
     Dormouse__V1__ListPrincipalsRequest request = DORMOUSE__V1__LIST_PRINCIPALS_REQUEST__INIT;
     request.name_prefix = dm_binary(prefix);
     bool goes_on = true;
@@ -199,14 +199,8 @@ dormouse_status dormouse_list_principals(dormouse *client, const char *prefix, i
             (const Dormouse__V1__ListPrincipalsReply *)reply.message;
         for (size_t i = 0; goes_on && i < list->n_principals; i++)
             goes_on = tell(list->principals[i], none, callback, context);
-        size_t size = list->next_page_token.len;
-        if (size == 0 || size > sizeof(token) || list->n_principals == 0) {
-            goes_on = false;
-        } else {
-            memcpy(token, list->next_page_token.data, size);
-            request.page_token.data = token;
-            request.page_token.len = size;
-        }
+        goes_on = goes_on
+                  && dm_take_token(&token, list->next_page_token, list->n_principals, &request.page_token);
         dormouse_arena_free(reply.arena);
     }
     return DORMOUSE_OK;

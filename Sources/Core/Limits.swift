@@ -187,6 +187,11 @@ package struct Limits: Hashable, Sendable {
     /// frame. 1 KiB covers the other fields of both (names of at most 128 bytes, a few integers).
     package var eventBytesMax: Int { self.frameBytesMax - 1024 }
 
+    /// Entries of the page that a request asked for; 0 = as many as may be.
+    package func pageSize(_ asked: UInt32) -> Int {
+        asked == 0 ? self.listPageMax : min(Int(asked), self.listPageMax)
+    }
+
     /// What is wrong with the relations between the limits, or nil.
     package var problem: String? {
         let least = [
@@ -202,7 +207,7 @@ package struct Limits: Hashable, Sendable {
             ("--retry-min-ms", self.retryMillisecondsMin),
             ("--database-ms", self.databaseMilliseconds),
             ("--ownership-ms", self.ownershipMilliseconds),
-            ("--outbox-rows", self.outboxRowsMax),
+            ("--outbox-rows", self.outboxRowsMax), ("--list-page", self.listPageMax),
         ]
         if let (name, value) = least.first(where: { $0.1 < 1 }) {
             return "\(name) is \(value); expected at least 1"

@@ -8,9 +8,7 @@ extension Engine {
         _ request: ListOutboxRequest, _ stream: StreamID, _ session: Session
     ) throws(Failure) {
         try session.permissions.administeringEverything()
-        let size =
-            request.pageSize == 0
-            ? self.limits.listPageMax : min(Int(request.pageSize), self.limits.listPageMax)
+        let size = self.limits.pageSize(request.pageSize)
         let after = OutboxID(rawValue: Int64(clamping: request.after))
         let connection = session.id
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in

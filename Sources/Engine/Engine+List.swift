@@ -7,9 +7,7 @@ extension Engine {
     func list(_ request: ListRequest, _ stream: StreamID, _ session: Session) throws(Failure) {
         let exchange = try self.exchange(named: request.exchange, for: session)
         let sight = try session.permissions.looking(at: exchange.name)
-        let size =
-            request.pageSize == 0
-            ? self.limits.listPageMax : min(Int(request.pageSize), self.limits.listPageMax)
+        let size = self.limits.pageSize(request.pageSize)
         let (id, connection) = (exchange.id, session.id)
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
             try await engine.withRoom(for: connection) { () async throws(Failure) -> Reply in

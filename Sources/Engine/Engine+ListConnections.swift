@@ -16,9 +16,7 @@ extension Engine {
                 .invalidArgument,
                 "the page token is none of this server; expected that of the reply before, or none")
         }
-        let size =
-            request.pageSize == 0
-            ? self.limits.listPageMax : min(Int(request.pageSize), self.limits.listPageMax)
+        let size = self.limits.pageSize(request.pageSize)
         let connection = session.id
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
             try await engine.withRoom(for: connection) { () async throws(Failure) -> Reply in

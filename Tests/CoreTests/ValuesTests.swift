@@ -141,6 +141,7 @@ import Testing
             ("--outbound-total-bytes", { $0.outboundTotalBytesMax = $0.outboundBytesMax - 1 }),
             ("--newcomers", { $0.newcomersMax = 0 }),
             ("--newcomers-per-address", { $0.newcomersPerOriginMax = 0 }),
+            ("--list-page", { $0.listPageMax = 0 }),
             ("--publish-bytes", { $0.publishBytesMax = $0.frameBytesMax - 1 }),
             ("--pending-bytes", { $0.pendingBytesMax = $0.publishBytesMax - 1 }),
             ("--replay-bytes", { $0.replayBytes = 2 * $0.replayReaders * $0.pageBytesMax - 1 }),

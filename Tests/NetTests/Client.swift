@@ -7,8 +7,32 @@ import Foundation
     private let streamSocket = SOCK_STREAM
 #endif
 
+/// What the tests' blocking clients read with.
+protocol Receiving {
+    /// At most `count` bytes; empty at the end of the stream.
+    func receiveSome(_ count: Int) throws -> [UInt8]
+}
+
+extension Receiving {
+    func receiveSome() throws -> [UInt8] { try self.receiveSome(65536) }
+
+    /// Exactly `count` bytes, or fewer at the end of the stream.
+    func receive(_ count: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            let piece = try self.receiveSome(min(1 << 20, count - bytes.count))
+            if piece.isEmpty { break }
+            bytes += piece
+        }
+        return bytes
+    }
+
+    /// Everything until the end of the stream.
+    func receiveAll() throws -> [UInt8] { try self.receive(.max) }
+}
+
 /// A plain blocking socket. Its time-outs only end tests that have failed.
-struct Client: Sendable {
+struct Client: Receiving, Sendable {
     struct Problem: Error { let what: String }
 
     let descriptor: Int32
@@ -77,7 +101,7 @@ struct Client: Sendable {
     }
 
     /// At most `count` bytes; empty at the end of the stream.
-    func receiveSome(_ count: Int = 65536) throws -> [UInt8] {
+    func receiveSome(_ count: Int) throws -> [UInt8] {
         var failed = false
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
             let got = read(self.descriptor, buffer.baseAddress, count)
@@ -87,20 +111,6 @@ struct Client: Sendable {
         if failed { throw Self.problem("read") }
         return bytes
     }
-
-    /// Exactly `count` bytes, or fewer at the end of the stream.
-    func receive(_ count: Int) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        while bytes.count < count {
-            let piece = try self.receiveSome(min(1 << 20, count - bytes.count))
-            if piece.isEmpty { break }
-            bytes += piece
-        }
-        return bytes
-    }
-
-    /// Everything until the end of the stream.
-    func receiveAll() throws -> [UInt8] { try self.receive(.max) }
 
     func finishSending() { shutdown(self.descriptor, Int32(SHUT_WR)) }
 

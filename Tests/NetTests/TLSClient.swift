@@ -3,7 +3,7 @@ import Foundation
 import TestCertificates
 
 /// A blocking TLS client around a `Client`. Used by one thread at a time.
-final class TLSClient: @unchecked Sendable {
+final class TLSClient: Receiving, @unchecked Sendable {
     struct Problem: Error { let what: String }
 
     let client: Client
@@ -82,22 +82,12 @@ final class TLSClient: @unchecked Sendable {
     }
 
     /// Empty at the end that the peer has announced.
-    func receiveSome(_ count: Int = 65536) throws -> [UInt8] {
+    func receiveSome(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let got = SSL_read(self.ssl, &bytes, Int32(count))
         if got <= 0, SSL_get_error(self.ssl, got) == SSL_ERROR_ZERO_RETURN { return [] }
         try self.check(got, "read")
         return Array(bytes.prefix(Int(got)))
-    }
-
-    func receive(_ count: Int) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        while bytes.count < count {
-            let piece = try self.receiveSome(min(1 << 20, count - bytes.count))
-            if piece.isEmpty { break }
-            bytes += piece
-        }
-        return bytes
     }
 
     /// The common name that the server has shown.
