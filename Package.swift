@@ -78,15 +78,15 @@ let package = Package(
             name: "WorkerCommands", dependencies: ["DormouseClient", "EventWorker"],
             swiftSettings: strict),
         .executableTarget(
-            name: "Shop", dependencies: ["DormouseClient", "EventWorker", "WorkerCommands"],
+            name: "Shop",
+            dependencies: [
+                "DormouseClient", "EventWorker", "WorkerCommands", "CRabbitMQ", "CLibRDKafka",
+            ],
             path: "Examples/Shop", exclude: ["README.md", "demo.sh", "shop.svg"],
             swiftSettings: strict),
         .systemLibrary(
             name: "CCurl", path: "Examples/CCurl", pkgConfig: "libcurl",
             providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
-        .systemLibrary(
-            name: "CMicroHTTPD", path: "Examples/CMicroHTTPD", pkgConfig: "libmicrohttpd",
-            providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
         .executableTarget(
             name: "Market",
             dependencies: ["DormouseClient", "EventWorker", "WorkerCommands", "CCurl"],
@@ -94,7 +94,7 @@ let package = Package(
             swiftSettings: strict),
         // The node that the market's tests and its demonstration read from.
         .executableTarget(
-            name: "MarketNode", dependencies: ["EventWorker", "WorkerCommands", "CMicroHTTPD"],
+            name: "MarketNode", dependencies: ["EventWorker", "WorkerCommands", "CLibMicrohttpd"],
             path: "Examples/MarketNode", swiftSettings: strict),
         .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(

@@ -1,4 +1,4 @@
-import CMicroHTTPD
+import CLibMicrohttpd
 import EventWorker
 import Synchronization
 import WorkerCommands
@@ -58,6 +58,11 @@ final class FixtureNode: Sendable {
         var retryAfter: String?
     }
 
+    /// Tests come with one connection; a browser with some.
+    private static let connectionsMax: UInt32 = 64
+    private static let silenceSecondsMax: UInt32 = 60
+    private static let connectionBytesMax = 32 * 1024
+
     private let chain: Chain
     private let perSecond: Int
     private let busy: Int
@@ -79,19 +84,20 @@ final class FixtureNode: Sendable {
     /// Serves until `body` returns.
     func serve(port: UInt16, _ body: (UInt16) -> Void) throws {
         let context = Unmanaged.passUnretained(self).toOpaque()
+        let socket = try ListeningSocket(port: port)
         let daemon = dormouse_http_start(
-            port,
+            socket.descriptor,
             { context, connection, url, method, _, _, _, _ in
                 // On the connection's thread; the node outlives the daemon.
                 guard let context, let connection, let url, let method else {
-                    return dormouse_http_refuse()
+                    return dormouse_http_hang_up()
                 }
                 let node = Unmanaged<FixtureNode>.fromOpaque(context).takeUnretainedValue()
                 return node.answer(
                     connection, path: String(cString: url), method: String(cString: method))
-            }, context)
-        guard let daemon else { throw UsageError("cannot listen on port \(port)") }
-        body(dormouse_http_port(daemon))
+            }, context, Self.connectionsMax, Self.silenceSecondsMax, Self.connectionBytesMax)
+        guard let daemon else { throw UsageError("cannot serve port \(socket.port)") }
+        body(socket.port)
         MHD_stop_daemon(daemon)
     }
 
@@ -104,8 +110,16 @@ final class FixtureNode: Sendable {
             ? self.answer(path, start: argument("start"), limit: argument("limit"))
             : Answer(status: 405, body: #"{"message":"GET only"}"#)
         let bytes = Array(answer.body.utf8)
-        return dormouse_http_answer(
-            connection, answer.status, bytes, bytes.count, answer.retryAfter)
+        guard let response = dormouse_http_response(bytes, bytes.count) else {
+            return dormouse_http_hang_up()
+        }
+        defer { MHD_destroy_response(response) }
+        MHD_add_response_header(response, "Content-Type", "application/json")
+        MHD_add_response_header(response, "X-Aptos-Chain-Id", "4")
+        if let seconds = answer.retryAfter {
+            MHD_add_response_header(response, "Retry-After", seconds)
+        }
+        return MHD_queue_response(connection, answer.status, response)
     }
 
     private func answer(_ path: String, start: Int?, limit: Int?) -> Answer {

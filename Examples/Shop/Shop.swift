@@ -12,20 +12,26 @@ enum Shop {
           customers make [--count N] [--via log|db]      invent customers: as events, or straight in the tables
           products make [--via log|db]                   invent 13 products
           buy [--count N] [--interval S] [--via log|db]  random purchases
+          send FILE [--via log|db]                       what happened elsewhere: events as JSON, one a line
           consume                                        apply the events of the log to the tables, for ever
           customers list [--json | --table]              customers and what they bought
           products list [--json | --table]               products and their prices
           purchases list [--json]                        purchases
         \(WorkerCommands.help)
 
-          --through \(Through.allCases.map(\.rawValue).joined(separator: "|"))        which way events take into the log
-
         Everywhere, or in shop.conf (`name = value`), or in the file that --config names:
-          --broker URI         the Dormouse server (dormouse://127.0.0.1:3673)
-          --exchange NAME      (main)
-          --database CONNINFO  the shop's own database (dbname=shop)
-          --schema NAME        where its tables are (shop)
-          --worker NAME        name of the consumer (shop)
+          --through WAY             by which way events get into the log: \(Through.allCases.map(\.rawValue).joined(separator: ", "))
+          --broker URI              the Dormouse server (dormouse://127.0.0.1:3673)
+          --exchange NAME           (main)
+          --database CONNINFO       the shop's own database; with an outbox, also the server's (dbname=shop)
+          --schema NAME             where its tables are (shop)
+          --worker NAME             name of the consumer (shop)
+          --rabbitmq URI            (amqp://guest:guest@127.0.0.1)
+          --rabbitmq-exchange NAME  of type topic; declared (shop)
+          --kafka HOST:PORT         several with commas (127.0.0.1:9092)
+          --topic NAME              Kafka's (shop.events)
+
+        With --via db --through outbox, tables and events change in one transaction.
 
         """
 
@@ -33,7 +39,7 @@ enum Shop {
         Program.run("shop") {
             let arguments = try Arguments(
                 Array(CommandLine.arguments.dropFirst()),
-                flags: ShopSettings.flags.union(["--count", "--interval", "--via", "--through"]),
+                flags: ShopSettings.flags.union(["--count", "--interval", "--via"]),
                 switches: ["--json", "--table", "--help"])
             if arguments.has("--help") || arguments.words.isEmpty { return Program.say(Self.help) }
             try Shop.Session(arguments).run()
@@ -58,6 +64,7 @@ enum Shop {
             case ("customers", "make"): try self.makeCustomers()
             case ("products", "make"): try self.makeProducts()
             case ("buy", ""): try self.buy()
+            case ("send", let path): try self.send(path)
             case ("consume", ""): try self.consume()
             case ("customers", "list"):
                 try self.list {
@@ -90,41 +97,43 @@ enum Shop {
             return database
         }
 
-        private func send(_ events: [ShopEvent]) throws {
-            let way = try self.arguments.choice("--through", default: Through.dormouse)
-                .open(self.settings)
-            try way.send(try events.map { try $0.event })
+        private func counter(_ via: Via) throws -> Counter {
+            switch via {
+            case .log: try Counter(way: (self.settings.through ?? .dormouse).open(self.settings))
+            case .db: try Counter(self.database(), through: self.settings.through, self.settings)
+            }
         }
 
         private func makeCustomers() throws {
             let count = try self.arguments.number("--count", in: 1...100_000, default: 5)
             let via = try self.arguments.choice("--via", default: Via.log)
             let customers = Assortment.customers(count, via.rawValue)
-            switch via {
-            case .log:
-                for start in stride(from: 0, to: count, by: 1_000) {
-                    try self.send(
-                        customers[start..<min(count, start + 1_000)].map { .newCustomer($0) })
-                }
-            case .db:
-                try self.database().transaction { database in
-                    for customer in customers { try ShopTables.save(customer, database) }
-                }
-            }
+            try self.counter(via).tell(customers.map { .newCustomer($0) })
             Program.say("\(count) customer\(count == 1 ? "" : "s") made\n")
         }
 
         private func makeProducts() throws {
             let via = try self.arguments.choice("--via", default: Via.log)
             let products = Assortment.products(via.rawValue)
-            switch via {
-            case .log: try self.send(products.map { .newProduct($0) })
-            case .db:
-                try self.database().transaction { database in
-                    for product in products { try ShopTables.save(product, database) }
+            try self.counter(via).tell(products.map { .newProduct($0) })
+            Program.say("\(products.count) products made\n")
+        }
+
+        private func send(_ path: String) throws {
+            let via = try self.arguments.choice("--via", default: Via.log)
+            guard let data = FileManager.default.contents(atPath: path) else {
+                throw UsageError("the file '\(path)' cannot be read")
+            }
+            let events = try data.split(separator: UInt8(ascii: "\n")).enumerated().map {
+                index, line in
+                do {
+                    return try ShopEvent(json: line)
+                } catch {
+                    throw UsageError("\(path), line \(index + 1): \(error)")
                 }
             }
-            Program.say("\(products.count) products made\n")
+            try self.counter(via).tell(events)
+            Program.say("\(events.count) event\(events.count == 1 ? "" : "s") sent\n")
         }
 
         // MARK: Buying
@@ -136,11 +145,7 @@ enum Shop {
             let database = try self.database()
             let lists = try ShopLists(database)
             let (customers, products) = (try lists.customers(), try lists.products())
-            let way =
-                via == .db
-                ? nil
-                : try self.arguments.choice("--through", default: Through.dormouse)
-                    .open(self.settings)
+            let counter = try self.counter(via)
             let stop = try Program.stopSignal()
             for done in 1...count {
                 guard let customer = customers.randomElement(),
@@ -151,11 +156,7 @@ enum Shop {
                     )
                 }
                 let purchase = Self.purchase(customer, product)
-                if let way {
-                    try way.send([try ShopEvent.purchase(purchase).event])
-                } else {
-                    try database.transaction { try ShopTables.save(purchase, position: nil, $0) }
-                }
+                try counter.tell([.purchase(purchase)])
                 Program.progress("purchases", done, of: count)
                 if done < count, stop.wait(milliseconds: Int64(pause)) { break }
             }
@@ -165,7 +166,7 @@ enum Shop {
             _ customer: ShopEvent.Customer, _ product: ShopEvent.Product
         ) -> ShopEvent.Purchase {
             ShopEvent.Purchase(
-                id: UUID().uuidString.lowercased(), customerId: customer.id,
+                id: ShopEvent.newID, customerId: customer.id,
                 productId: product.id, productType: product.type, productName: product.name,
                 price: product.price, quantity: Int64.random(in: 1...10),
                 boughtAt: Int64(Date().timeIntervalSince1970 * 1_000) * 1_000)

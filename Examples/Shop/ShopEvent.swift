@@ -45,14 +45,15 @@ enum ShopEvent: Hashable {
 
     private struct Kind: Codable { let eventType: String }
 
+    /// A purchase has one id for ever; a customer that is told of anew is another event.
     var event: Event {
         get throws {
             switch self {
             case .newCustomer(let customer):
                 try Self.event(
-                    "shop.customer.\(customer.id).new", "new_customer", customer, customer.id)
+                    "shop.customer.\(customer.id).new", "new_customer", customer, Self.newID)
             case .newProduct(let product):
-                try Self.event("shop.product.\(product.id).new", "new_product", product, product.id)
+                try Self.event("shop.product.\(product.id).new", "new_product", product, Self.newID)
             case .purchase(let purchase):
                 try Self.event(
                     "shop.customer.\(purchase.customerId).buys", "customer_buys_product", purchase,
@@ -60,6 +61,8 @@ enum ShopEvent: Hashable {
             }
         }
     }
+
+    static var newID: String { UUID().uuidString.lowercased() }
 
     private static func event(
         _ key: String, _ kind: String, _ content: some Encodable, _ id: String
@@ -74,8 +77,9 @@ enum ShopEvent: Hashable {
     }
 
     /// Throws `Bad` for what is not understood: no event is passed over in silence.
-    init(_ event: Event) throws {
-        let data = Data(event.payload)
+    init(_ event: Event) throws { try self.init(json: Data(event.payload)) }
+
+    init(json data: Data) throws {
         do {
             let decoder = JSONDecoder()
             decoder.keyDecodingStrategy = .convertFromSnakeCase

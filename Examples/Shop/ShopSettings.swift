@@ -1,34 +1,35 @@
-import Foundation
 import WorkerCommands
 
-/// Where everything is: from the command line, else from the file, else as on a developer's machine.
+/// Where everything is.
 struct ShopSettings {
     let broker: String
     let database: String
     let exchange: String
     let schema: String
     let worker: String
+    /// nil: not said.
+    let through: Through?
+    let rabbitmq: String
+    let rabbitmqExchange: String
+    let kafka: String
+    let topic: String
 
     static let flags: Set<String> = [
-        "--config", "--broker", "--database", "--exchange", "--schema", "--worker",
+        "--config", "--broker", "--database", "--exchange", "--schema", "--worker", "--through",
+        "--rabbitmq", "--rabbitmq-exchange", "--kafka", "--topic",
     ]
-    private static let file = "shop.conf"
 
     init(_ arguments: Arguments) throws {
-        var settings = Settings()
-        let names = Set(Self.flags.map { String($0.dropFirst(2)) }).subtracting(["config"])
-        if let path = arguments.value("--config") {
-            settings = try Settings(path: path, names: names)
-        } else if FileManager.default.fileExists(atPath: Self.file) {
-            settings = try Settings(path: Self.file, names: names)
-        }
-        func value(_ name: String) -> String? {
-            arguments.value("--\(name)") ?? settings.value(name)
-        }
-        self.broker = value("broker") ?? "dormouse://127.0.0.1:3673"
-        self.database = value("database") ?? "dbname=shop"
-        self.exchange = value("exchange") ?? "main"
-        self.schema = value("schema") ?? "shop"
-        self.worker = value("worker") ?? "shop"
+        let settings = try Settings(arguments, flags: Self.flags, file: "shop.conf")
+        self.broker = settings.value("broker", default: "dormouse://127.0.0.1:3673")
+        self.database = settings.value("database", default: "dbname=shop")
+        self.exchange = settings.value("exchange", default: "main")
+        self.schema = settings.value("schema", default: "shop")
+        self.worker = settings.value("worker", default: "shop")
+        self.through = try settings.choice("through")
+        self.rabbitmq = settings.value("rabbitmq", default: "amqp://guest:guest@127.0.0.1")
+        self.rabbitmqExchange = settings.value("rabbitmq-exchange", default: "shop")
+        self.kafka = settings.value("kafka", default: "127.0.0.1:9092")
+        self.topic = settings.value("topic", default: "shop.events")
     }
 }

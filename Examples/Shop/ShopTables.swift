@@ -21,23 +21,35 @@ struct ShopTables: Observer {
             """)
     }
 
-    /// `shop.customer.ID` or `shop.product.ID`: what a customer does stays in order.
+    /// `shop.customer.ID` or `shop.product.ID`: what a customer does stays in order. Events that came through Kafka
+    /// have its topic as key, and this in a header.
     func orderingKey(of event: Event) -> String {
-        event.key.split(separator: ".").prefix(3).joined(separator: ".")
+        let key = event.headers.first { $0.name == "kafka-key" }
+        return key.map { String(decoding: $0.value, as: UTF8.self) }
+            ?? Self.orderingKey(ofKey: event.key)
+    }
+
+    static func orderingKey(ofKey key: String) -> String {
+        key.split(separator: ".").prefix(3).joined(separator: ".")
     }
 
     func apply(_ events: [Event], in transaction: Transaction) throws {
         for event in events {
-            switch try ShopEvent(event) {
-            case .newCustomer(let customer): try Self.save(customer, transaction.database)
-            case .newProduct(let product): try Self.save(product, transaction.database)
-            case .purchase(let purchase):
-                try Self.save(purchase, position: event.position, transaction.database)
-            }
+            try Self.save(try ShopEvent(event), position: event.position, transaction.database)
         }
     }
 
-    static func save(_ customer: ShopEvent.Customer, _ database: Database) throws {
+    /// `position` nil: not from the log.
+    static func save(_ event: ShopEvent, position: UInt64?, _ database: Database) throws {
+        switch event {
+        case .newCustomer(let customer): try Self.save(customer, database)
+        case .newProduct(let product): try Self.save(product, database)
+        case .purchase(let purchase):
+            try Self.save(purchase, position: position, database)
+        }
+    }
+
+    private static func save(_ customer: ShopEvent.Customer, _ database: Database) throws {
         try database.execute(
             """
             INSERT INTO shop_customer VALUES ($1, $2, $3, $4)
@@ -50,7 +62,7 @@ struct ShopTables: Observer {
             ])
     }
 
-    static func save(_ product: ShopEvent.Product, _ database: Database) throws {
+    private static func save(_ product: ShopEvent.Product, _ database: Database) throws {
         try database.execute(
             """
             INSERT INTO shop_product VALUES ($1, $2, $3, $4)
@@ -63,8 +75,7 @@ struct ShopTables: Observer {
             ])
     }
 
-    /// `position` nil: made without the log.
-    static func save(
+    private static func save(
         _ purchase: ShopEvent.Purchase, position: UInt64?, _ database: Database
     ) throws {
         // A purchase that is told twice, by whatever way it came, is one purchase.

@@ -52,9 +52,16 @@ until_true "the purchases are there" has 25
 say "4. Everything is applied again, from the beginning, into fresh tables: prices and times are the same."
 shop purchases list --json >before.json
 run shop worker rebuild
+consume
 shop purchases list --json >after.json
 cmp before.json after.json && echo "the same 25 purchases"
 
 say "5. Money is whole groszy: the sum of all purchases is exact."
 sql shop "SELECT 'all together ' || sum(price_minor * quantity) || ' gr' FROM shop.shop_purchase"
+
+say "6. Another shop keeps its tables in the server's own database. Through the outbox, they and the events change in one transaction."
+beside=(--database "$postgres dbname=dormouse" --schema beside --via db --through outbox)
+run shop customers make --count 1 "${beside[@]}"
+until_true "the first shop has heard of it" bash -c "shop customers list | grep -q customer_db_000"
+shop customers list | grep customer_db_000
 finished

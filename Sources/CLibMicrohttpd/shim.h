@@ -21,6 +21,11 @@ static inline struct MHD_Daemon *dormouse_http_start(int listening, MHD_AccessHa
 static inline enum MHD_Result dormouse_http_go_on(void) { return MHD_YES; }
 static inline enum MHD_Result dormouse_http_hang_up(void) { return MHD_NO; }
 
+/// NULL: the query has none of this name.
+static inline const char *dormouse_http_argument(struct MHD_Connection *connection, const char *name) {
+    return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 /// Copies `body`; NULL when there is no memory.
 static inline struct MHD_Response *dormouse_http_response(const void *body, size_t length) {
     return MHD_create_response_from_buffer(length, (void *)(size_t)body, MHD_RESPMEM_MUST_COPY);

@@ -68,6 +68,12 @@ public struct Arguments {
         _ name: String, default: Choice
     ) throws(UsageError) -> Choice {
         guard let text = self.values[name] else { return `default` }
+        return try Self.choice(name, text)
+    }
+
+    static func choice<Choice: CaseIterable & RawRepresentable<String>>(
+        _ name: String, _ text: String
+    ) throws(UsageError) -> Choice {
         guard let choice = Choice(rawValue: text) else {
             let all = Choice.allCases.map(\.rawValue).joined(separator: ", ")
             throw UsageError("\(name) is '\(text)'; it may be \(all)")

@@ -1,19 +1,22 @@
 import Foundation
 
-/// A file of lines `name = value`; `#` begins a comment.
-public struct Settings: Sendable {
+/// Where everything is: from the command line, else from a file of lines `name = value`, else as usual.
+public struct Settings {
+    private let arguments: Arguments
     private var values: [String: String] = [:]
 
-    /// No settings.
-    public init() {}
-
     /// - Parameters:
-    ///   - path: of the file.
-    ///   - names: what may be set; another name is a mistake of typing.
-    public init(path: String, names: Set<String>) throws {
-        guard let data = FileManager.default.contents(atPath: path) else {
+    ///   - arguments: `--config` names another file, which must be there then.
+    ///   - flags: names of all settings with their dashes, and `--config`. The file has them without.
+    ///   - file: in the current folder; it need not be there.
+    public init(_ arguments: Arguments, flags: Set<String>, file: String) throws(UsageError) {
+        self.arguments = arguments
+        let path = arguments.value("--config")
+        guard let data = FileManager.default.contents(atPath: path ?? file) else {
+            guard let path else { return }
             throw UsageError("the configuration file '\(path)' cannot be read")
         }
+        let names = flags.subtracting(["--config"]).map { String($0.dropFirst(2)) }.sorted()
         let lines = String(decoding: data, as: UTF8.self)
             .split(separator: "\n", omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {
@@ -22,14 +25,31 @@ public struct Settings: Sendable {
             let parts = text.split(separator: "=", maxSplits: 1)
                 .map { $0.trimmingCharacters(in: .whitespaces) }
             guard parts.count == 2, names.contains(parts[0]) else {
-                let all = names.sorted().joined(separator: ", ")
+                let all = names.joined(separator: ", ")
                 throw UsageError(
-                    "\(path), line \(index + 1): expected 'name = value' with one of \(all)")
+                    "\(path ?? file), line \(index + 1): expected 'name = value' with one of \(all)"
+                )
             }
             self.values[parts[0]] = parts[1]
         }
     }
 
-    /// nil: the file does not say.
-    public func value(_ name: String) -> String? { self.values[name] }
+    /// nil: neither the command line nor the file says.
+    public func value(_ name: String) -> String? {
+        self.arguments.value("--\(name)") ?? self.values[name]
+    }
+
+    /// What is said, or what is usual.
+    public func value(_ name: String, default usual: String) -> String {
+        self.value(name) ?? usual
+    }
+
+    /// One of these words; nil: not said.
+    public func choice<Choice: CaseIterable & RawRepresentable<String>>(
+        _ name: String, _ type: Choice.Type = Choice.self
+    ) throws(UsageError) -> Choice? {
+        try self.value(name).map { text throws(UsageError) in
+            try Arguments.choice("--\(name)", text)
+        }
+    }
 }

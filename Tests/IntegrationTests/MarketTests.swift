@@ -40,20 +40,7 @@ extension Integration {
 
             /// Keys and payloads of the log.
             func log(_ pattern: String) throws -> [(key: String, fields: [String: Any])] {
-                let client = try BlockingClient(try SharedServer.server().uri())
-                var events: [Event] = []
-                var after: UInt64 = 0
-                while true {
-                    let page = try client.fetch(
-                        Filter(pattern), after: after, exchange: self.market.exchange
-                    ) { event in
-                        events.append(event.copy())
-                        return true
-                    }
-                    guard page.upto > after, page.upto < page.head else { break }
-                    after = page.upto
-                }
-                return try events.map { event in
+                try self.market.log(pattern).map { event in
                     let content = try JSONSerialization.jsonObject(with: Data(event.payload))
                     return (event.key, content as? [String: Any] ?? [:])
                 }

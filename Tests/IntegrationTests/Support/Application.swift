@@ -1,6 +1,7 @@
+import DormouseClient
 import Foundation
 
-/// An application of `Examples`, with a database and an exchange of its own.
+/// An application of `Examples`, with a database and an exchange of its own on the server that tests share.
 final class Application {
     let database: Database
     let exchange: String
@@ -9,9 +10,10 @@ final class Application {
     private let folder: String
     private var starts = 0
 
-    init(_ program: String, _ flags: [String] = []) throws {
+    /// - Parameter database: a fresh one unless it is given.
+    init(_ program: String, _ flags: [String] = [], database: Database? = nil) throws {
         self.program = program
-        self.database = try Cluster.shared().makeDatabase()
+        self.database = try database ?? Cluster.shared().makeDatabase()
         self.exchange = try SharedServer.connect().exchange
         self.folder = try Folder.make()
         self.flags =
@@ -34,8 +36,8 @@ final class Application {
     }
 
     /// Runs it to its end, whatever that is.
-    func outcome(_ words: String...) throws -> Command.Outcome {
-        try Command.run(self.command(words))
+    func outcome(_ words: String..., with flags: [String] = []) throws -> Command.Outcome {
+        try Command.run(self.command(words) + flags)
     }
 
     /// Starts it. Whoever does ends it.
@@ -43,6 +45,21 @@ final class Application {
         self.starts += 1
         return try Child(
             self.command(words), in: self.folder, label: "\(self.program)-\(self.starts)")
+    }
+
+    /// Everything in its exchange that matches.
+    func log(_ pattern: String) throws -> [Event] {
+        let client = try BlockingClient(try SharedServer.server().uri())
+        var events: [Event] = []
+        var after: UInt64 = 0
+        while true {
+            let page = try client.fetch(Filter(pattern), after: after, exchange: self.exchange) {
+                events.append($0.copy())
+                return true
+            }
+            guard page.upto > after, page.upto < page.head else { return events }
+            after = page.upto
+        }
     }
 
     /// What `list --json` says: for each row its values as text; `null` for none.
