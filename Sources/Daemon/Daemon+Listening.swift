@@ -34,10 +34,11 @@ extension Daemon {
         guard !self.options.insecure, !engine.assumeIsolated({ $0.principals.isClosed }) else {
             return
         }
-        for text in self.options.listen where try !ListenAddress(parsing: text).isLocal {
+        for text in try self.options.listen + self.passedPlaces()
+        where try !ListenAddress(parsing: text).isLocal {
             throw Failure(
                 .invalidArgument,
-                "--listen \(text) is reachable from elsewhere, and there are no principals: everybody could do everything; "
+                "\(text) is reachable from elsewhere, and there are no principals: everybody could do everything; "
                     + "start on 127.0.0.1 or a unix socket, run 'dormouse principals add NAME administer --everywhere', and start "
                     + "again, or add --insecure on a network that you trust")
         }
@@ -91,8 +92,18 @@ extension Daemon {
     func loadTLS() async throws(Failure) {
         guard let files = self.options.tls.files else { return }
         let context = try await Self.read(files)
-        self.warn(of: context, files)
         self.tls = TLSSource(context)
+        self.certificateCheck = Alarm(on: self.loop) {
+            self.assumeIsolated { $0.checkCertificate() }
+        }
+        self.checkCertificate()
+    }
+
+    /// At the start, when the files are read again, and once a day: nobody else looks at a server that just runs.
+    private func checkCertificate() {
+        guard let files = self.options.tls.files, let context = self.tls?.context else { return }
+        self.warn(of: context, files)
+        self.certificateCheck?.set(at: self.loop.now().advanced(byMilliseconds: 86_400_000))
     }
 
     /// SIGHUP: new connections get what is in the files now. A bad file changes nothing.
@@ -113,7 +124,7 @@ extension Daemon {
             tls.context = context
             self.logger.info(
                 "read the TLS files again; new connections use them", [.file: files.certificate])
-            self.warn(of: context, files)
+            self.checkCertificate()
         } catch {
             self.logger.error(
                 "the TLS files were not read again; what was read before stays in use",
@@ -128,15 +139,33 @@ extension Daemon {
     }
 
     private func warn(of context: TLSContext, _ files: TLSFiles) {
-        if let expires = context.expires, expires <= self.loop.wallTime() {
-            self.logger.warning(
-                "our TLS certificate has expired: clients will refuse it",
-                [.file: files.certificate])
+        if let validity = context.validity {
+            self.warn(of: validity, files.certificate)
         }
         if context.isKeyExposed {
             self.logger.warning(
                 "the TLS key can be read by every user of this machine; take that right away",
                 [.file: files.key])
+        }
+    }
+
+    private func warn(of validity: TLSContext.Validity, _ path: String) {
+        let now = self.loop.wallTime()
+        switch validity.state(at: now) {
+        case .good:
+            break
+        case .early:
+            self.logger.warning(
+                "our TLS certificate is not valid yet: clients will refuse it; look at the clock of this machine",
+                [.file: path])
+        case .ending:
+            let hours = (validity.end.rawValue - now.rawValue) / 3_600_000_000
+            self.logger.warning(
+                "our TLS certificate ends soon: replace its file, then SIGHUP",
+                [.file: path, .hours: "\(hours)"])
+        case .ended:
+            self.logger.warning(
+                "our TLS certificate has expired: clients will refuse it", [.file: path])
         }
     }
 }

@@ -39,6 +39,7 @@ actor Daemon {
     var listeners: [Listener] = []
     /// Of the listeners with TLS; nil when there are no files for it.
     var tls: TLSSource?
+    var certificateCheck: Alarm?
     private var signals: Signals?
     private(set) var isStopping = false
     private var deadline: Alarm?

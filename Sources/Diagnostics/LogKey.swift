@@ -17,6 +17,7 @@ package enum LogKey: String, Hashable, Sendable, CaseIterable {
     case file
     case head
     case host
+    case hours
     case incarnation
     case level
     case limit

@@ -18,15 +18,15 @@ package final class TLSContext: @unchecked Sendable {
     static let applicationProtocol = Array("dormoused/1".utf8)
 
     let context: OpaquePointer
-    /// When our certificate, or the first of those it comes with, ends to be valid.
-    package let expires: Timestamp?
+    /// When our certificate is valid.
+    package let validity: Validity?
     /// Users other than the owner and the group may read the key.
     package let isKeyExposed: Bool
 
     /// Reads the files. The failure says which one is bad, and how. May be called on any thread.
     package init(_ files: TLSFiles) throws(Failure) {
         self.context = try Self.make(files)
-        self.expires = Self.expiry(of: self.context)
+        self.validity = Self.validity(of: self.context)
         self.isKeyExposed = Self.isExposed(files.key)
     }
 
@@ -93,14 +93,19 @@ package final class TLSContext: @unchecked Sendable {
             store, UInt(X509_V_FLAG_CRL_CHECK) | UInt(X509_V_FLAG_CRL_CHECK_ALL))
     }
 
-    private static func expiry(of context: OpaquePointer) -> Timestamp? {
+    private static func validity(of context: OpaquePointer) -> Validity? {
         guard let certificate = SSL_CTX_get0_certificate(context),
-            let end = X509_get0_notAfter(certificate)
+            let start = Self.time(X509_get0_notBefore(certificate)),
+            let end = Self.time(X509_get0_notAfter(certificate))
         else { return nil }
+        return Validity(start: start, end: end)
+    }
+
+    private static func time(_ time: UnsafePointer<ASN1_TIME>?) -> Timestamp? {
         var parts = tm()
-        guard ASN1_TIME_to_tm(end, &parts) == 1 else { return nil }
+        guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
         let seconds = timegm(&parts)
-        return seconds > 0 ? Timestamp(rawValue: UInt64(seconds) * 1_000_000) : nil
+        return seconds >= 0 ? Timestamp(rawValue: UInt64(seconds) * 1_000_000) : nil
     }
 
     private static func isExposed(_ path: String) -> Bool {
@@ -112,6 +117,32 @@ package final class TLSContext: @unchecked Sendable {
         let reason = tlsError() ?? "OpenSSL gives no reason"
         return Failure(
             .invalidArgument, "\(what): \(reason); expected a PEM file", underlying: reason)
+    }
+}
+
+extension TLSContext {
+    /// From when to when a certificate is good.
+    package struct Validity: Hashable, Sendable {
+        package enum State: Hashable, Sendable { case early, good, ending, ended }
+
+        package let start: Timestamp
+        package let end: Timestamp
+
+        package init(start: Timestamp, end: Timestamp) {
+            self.start = start
+            self.end = end
+        }
+
+        /// Two weeks are time enough for people; what is made anew every day is late in its last fifth.
+        private static let noticeMicroseconds: UInt64 = 14 * 86_400_000_000
+
+        package func state(at now: Timestamp) -> State {
+            if now < self.start { return .early }
+            if now >= self.end { return .ended }
+            let whole = self.end.rawValue - self.start.rawValue
+            let left = self.end.rawValue - now.rawValue
+            return left <= min(whole / 5, Self.noticeMicroseconds) ? .ending : .good
+        }
     }
 }
 

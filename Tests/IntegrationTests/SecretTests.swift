@@ -40,7 +40,7 @@ extension Integration {
                 // While it is known, and as a wrong one.
                 for line in [
                     "principals list", "principals list --json", "publish a.b c", "fetch",
-                    "subscribe --count 1 --name reader --from first",
+                    "subscribe reader --count 1 --from first",
                     "subscriptions explain reader", "connections list", "server", "check server",
                     "exchanges list", "principals grant boss subscribe --exchange main",
                 ] {

@@ -189,7 +189,29 @@ extension NetTests {
                 #expect(failure?.code == .invalidArgument)
                 #expect(failure?.message.contains(text) == true, "\(String(describing: failure))")
             }
-            #expect(try TLSContext(good).expires != nil)
+        }
+
+        @Test func aCertificateIsSaidToEndBeforeItDoes() throws {
+            let day: UInt64 = 86_400_000_000
+            typealias Validity = TLSContext.Validity
+            func state(_ validity: Validity, _ now: UInt64) -> Validity.State {
+                validity.state(at: Timestamp(rawValue: now))
+            }
+            // Of a year: two weeks before. Of ten days: two days before.
+            for (days, notice) in [(365, 14), (10, 2)] as [(UInt64, UInt64)] {
+                let start = 1_000 * day
+                let end = start + days * day
+                let validity = Validity(
+                    start: Timestamp(rawValue: start), end: Timestamp(rawValue: end))
+                #expect(state(validity, start - 1) == .early)
+                #expect(state(validity, start) == .good)
+                #expect(state(validity, end - notice * day - 1) == .good)
+                #expect(state(validity, end - notice * day) == .ending)
+                #expect(state(validity, end - 1) == .ending)
+                #expect(state(validity, end) == .ended)
+            }
+            let validity = try #require(try TLSContext(self.files(self.authority())).validity)
+            #expect(validity.end.rawValue - validity.start.rawValue == 2 * day)
         }
 
         @Test func newConnectionsGetTheNewCertificateAndOldOnesGoOn() throws {

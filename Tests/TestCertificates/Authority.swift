@@ -23,6 +23,8 @@ package final class Authority: Sendable {
     package enum Validity {
         case days(Int)
         case expired
+        /// Began long ago; less than a day is left.
+        case ending
     }
 
     /// One for all tests; it goes when the process ends.
@@ -97,6 +99,8 @@ package final class Authority: Sendable {
         case .days(let days): arguments += ["-days", "\(days)"]
         case .expired:
             arguments += ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"]
+        case .ending:
+            arguments += ["-startdate", "20200101000000Z", "-enddate", Self.time(in: 40_000)]
         }
         try self.openssl(arguments)
         return self.certificate(label)
@@ -119,6 +123,12 @@ package final class Authority: Sendable {
 
     package func writeRevoked() throws {
         try self.openssl(["ca", "-config", "ca.cnf", "-gencrl", "-out", "crl.pem"])
+    }
+
+    /// As OpenSSL's program wants times.
+    private static func time(in seconds: Int) -> String {
+        let digits = Date().addingTimeInterval(Double(seconds)).ISO8601Format().filter(\.isNumber)
+        return digits + "Z"
     }
 
     private func certificate(_ label: String) -> Certificate {
