@@ -15,7 +15,10 @@ begun=$SECONDS
 # With `wait`, so that nothing is left when this ends; the server stops its Postgres itself.
 finish() {
     local process
-    for process in "${started[@]}"; do
+    # The newest first: a server waits for clients that are still there.
+    local index
+    for ((index = ${#started[@]} - 1; index >= 0; index--)); do
+        process=${started[index]}
         kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true
     done
     rm -rf "$work"

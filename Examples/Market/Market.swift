@@ -10,8 +10,10 @@ enum Market {
         usage: market COMMAND [FLAG...]
 
           source [--interval S] [--once] [--skip-pruned]   carry the node's events into the log, each exactly once
-          work [\(MarketWorker.allCases.map(\.rawValue).joined(separator: "|"))]             apply them to the tables: one worker, or all of them
-          gather [--collection NAME]                       import collections and tokens of --account; goes on where it was
+          work [NAME]                                      apply them to the tables: all workers, or one of
+                                                           \(MarketWorker.allCases.map(\.rawValue).joined(separator: ", "))
+          gather [--collection NAME]                       carry collections and tokens of --account into the log; goes on
+                                                           where it was; the creation worker applies them
           \(MarketLists.allCases.map(\.rawValue).joined(separator: "|")) list [--json]
         \(WorkerCommands.help)
 
@@ -20,11 +22,11 @@ enum Market {
           --exchange NAME       (main)
           --database CONNINFO   the market's own database (dbname=market)
           --schema NAME         where its tables are (market)
-          --node URL            the full node (http://127.0.0.1:8080)
+          --node URL            the full node (http://127.0.0.1:8080); several with commas: the next one when one fails
           --node-timeout S      how long an answer of the node may take (30)
           --account ADDRESS     whose events
-          --market-handle TYPE  (ACCOUNT::FixedMarket::FixedMarketEvents)
-          --offer-handle TYPE   (ACCOUNT::offer::OfferEvents)
+          --groups NAMES        which of them (\(MarketSettings.Group.allCases.map(\.rawValue).joined(separator: ",")))
+        \(MarketSettings.Group.allCases.map { "  --\($0.rawValue)-handle TYPE (ACCOUNT::\($0.type))" }.joined(separator: "\n"))
 
         """
 
@@ -55,8 +57,8 @@ enum Market {
             case ("work", let name): try self.work(name)
             case ("gather", ""):
                 try Gather(
-                    self.settings, try self.database(),
-                    collection: self.arguments.value("--collection"), until: self.stop
+                    self.settings, collection: self.arguments.value("--collection"),
+                    until: self.stop
                 ).run()
             case ("worker", _):
                 let members = MarketWorker.allCases.map { (self.options($0), $0.observer) }

@@ -9,6 +9,11 @@ enum MarketEvent {
     case offer(Offer)
     case accept(Offer)
     case cancelOffer(CancelOffer)
+    case newCollection(NewCollection)
+    case newToken(NewToken)
+    case gallery(Gallery)
+    case exhibit(Exhibit)
+    case curationOffer(CurationOffer)
 
     struct TokenID: Hashable, Decodable {
         struct DataID: Hashable, Decodable {
@@ -101,13 +106,19 @@ enum MarketEvent {
         let tokenId: TokenID
     }
 
-    var token: TokenID {
+    /// nil: it is about a whole collection.
+    var token: TokenID? {
         switch self {
         case .list(let event): event.tokenId
         case .buy(let event): event.tokenId
         case .delist(let event): event.tokenId
         case .offer(let event), .accept(let event): event.tokenId
         case .cancelOffer(let event): event.tokenId
+        case .newCollection: nil
+        case .newToken(let event): event.tokenId
+        case .gallery(let event): event.tokenId
+        case .exhibit(let event): event.tokenId
+        case .curationOffer(let event): event.tokenId
         }
     }
 
@@ -123,13 +134,24 @@ enum MarketEvent {
         "list_token_events": "market.list", "buy_token_events": "market.buy",
         "delist_token_events": "market.delist", "offer_token_events": "market.offer",
         "accept_offer_events": "market.accept", "cancel_offer_events": "market.cancel",
+        "collection_created_events": "market.collection", "token_created_events": "market.token",
+        "gallery_events": "market.gallery", "exhibit_events": "market.exhibit",
+        "offer_events": "market.curation", "create_collection_events": "market.gather.collection",
+        "create_token_data_events": "market.gather.token",
     ]
 
     private struct Envelope<Content: Decodable>: Decodable { let data: Content }
 
+    /// What an event of the chain is about, without what the node says around it.
+    static func content<Content: Decodable>(
+        _ type: Content.Type, json: [UInt8]
+    ) throws -> Content {
+        try JSONDecoder.ofChain.decode(Envelope<Content>.self, from: Data(json)).data
+    }
+
     init(_ event: Event) throws {
         func content<Content: Decodable>(_ type: Content.Type) throws -> Content {
-            try JSONDecoder.ofChain.decode(Envelope<Content>.self, from: Data(event.payload)).data
+            try Self.content(type, json: event.payload)
         }
         do {
             switch event.key {
@@ -139,6 +161,15 @@ enum MarketEvent {
             case "market.offer": self = .offer(try content(Offer.self))
             case "market.accept": self = .accept(try content(Offer.self))
             case "market.cancel": self = .cancelOffer(try content(CancelOffer.self))
+            case "market.collection": self = .newCollection(try content(NewCollection.self))
+            case "market.token": self = .newToken(try content(NewToken.self))
+            case "market.gather.collection":
+                self = .newCollection(NewCollection(try content(Gathered.Collection.self)))
+            case "market.gather.token":
+                self = .newToken(NewToken(try content(Gathered.Token.self)))
+            case "market.gallery": self = .gallery(try content(Gallery.self))
+            case "market.exhibit": self = .exhibit(try content(Exhibit.self))
+            case "market.curation": self = .curationOffer(try content(CurationOffer.self))
             default: throw Bad(description: "'\(event.key)' is no event of the market")
             }
         } catch let error as DecodingError {

@@ -9,6 +9,9 @@ enum MarketLists: String, CaseIterable {
     case tokens
     case activities
     case collections
+    case galleries
+    case exhibits
+    case curations
 
     private var columns: [String] {
         switch self {
@@ -19,6 +22,9 @@ enum MarketLists: String, CaseIterable {
         case .activities:
             ["position", "operation", "token", "price", "source", "destination", "version"]
         case .collections: ["collection", "creator", "maximum", "tokens", "sales", "volume"]
+        case .galleries: ["gallery", "name", "owner", "exhibits"]
+        case .exhibits: ["exhibit", "gallery", "token", "status", "price", "origin", "buyer"]
+        case .curations: ["offer", "gallery", "token", "status", "price", "source", "destination"]
         }
     }
 
@@ -50,6 +56,22 @@ enum MarketLists: String, CaseIterable {
             SELECT c.name, c.creator, c.maximum,
                 (SELECT count(*) FROM token t WHERE t.collection_id = c.id), c.sales, c.volume
             FROM collection c ORDER BY c.id
+            """
+        case .galleries:
+            """
+            SELECT g.id, g.name, g.owner, (SELECT count(*) FROM exhibit e WHERE e.gallery_id = g.id)
+            FROM gallery g ORDER BY g.id
+            """
+        case .exhibits:
+            """
+            SELECT e.id, g.name, t.name, e.status, e.price, e.origin, e.buyer FROM exhibit e
+            JOIN gallery g ON g.id = e.gallery_id JOIN token t ON t.id = e.token_id ORDER BY e.id
+            """
+        case .curations:
+            """
+            SELECT o.id, g.name, t.name, o.status, o.price, o.source, o.destination
+            FROM curation_offer o JOIN gallery g ON g.id = o.gallery_id
+            JOIN token t ON t.id = o.token_id ORDER BY o.id
             """
         }
     }

@@ -13,16 +13,39 @@ struct MarketSettings {
     /// Streams of the chain.
     let handles: [Handle]
 
-    static let flags: Set<String> = [
-        "--config", "--broker", "--database", "--exchange", "--schema", "--node", "--node-timeout",
-        "--account", "--market-handle", "--offer-handle",
-    ]
-    private static let marketFields = [
-        "delist_token_events", "buy_token_events", "list_token_events",
-    ]
-    private static let offerFields = [
-        "cancel_offer_events", "accept_offer_events", "offer_token_events",
-    ]
+    /// Streams that one contract writes.
+    enum Group: String, CaseIterable {
+        case market
+        case offer
+        case creation
+        case curation
+
+        /// Behind the account.
+        var type: String {
+            switch self {
+            case .market: "FixedMarket::FixedMarketEvents"
+            case .offer: "offer::OfferEvents"
+            case .creation: "creation::CreationEvents"
+            case .curation: "curation::CurationEvents"
+            }
+        }
+
+        /// What depends on others comes before them, so that waiting is the rule and not the exception that nobody has seen.
+        var fields: [String] {
+            switch self {
+            case .market: ["delist_token_events", "buy_token_events", "list_token_events"]
+            case .offer: ["cancel_offer_events", "accept_offer_events", "offer_token_events"]
+            case .creation: ["token_created_events", "collection_created_events"]
+            case .curation: ["exhibit_events", "offer_events", "gallery_events"]
+            }
+        }
+    }
+
+    static let flags = Set(
+        [
+            "--config", "--broker", "--database", "--exchange", "--schema", "--node",
+            "--node-timeout", "--account", "--groups",
+        ] + Group.allCases.map { "--\($0.rawValue)-handle" })
 
     init(_ arguments: Arguments) throws {
         let settings = try Settings(arguments, flags: Self.flags, file: "market.conf")
@@ -37,22 +60,15 @@ struct MarketSettings {
         }
         self.nodeMilliseconds = max(1, Int(number * 1_000))
         self.account = settings.value("account")
+        let groups = settings.value(
+            "groups", default: Group.allCases.map(\.rawValue).joined(separator: ","))
         var handles: [Handle] = []
-        if let account = self.account {
-            let types = [
-                (
-                    settings.value(
-                        "market-handle", default: "\(account)::FixedMarket::FixedMarketEvents"),
-                    Self.marketFields
-                ),
-                (
-                    settings.value("offer-handle", default: "\(account)::offer::OfferEvents"),
-                    Self.offerFields
-                ),
-            ]
-            for (type, fields) in types {
-                handles += fields.map { Handle(account: account, type: type, field: $0) }
-            }
+        for name in groups.split(separator: ",") {
+            let group: Group = try Arguments.choice("--groups", String(name))
+            let account = self.account ?? ""
+            let type = settings.value(
+                "\(name)-handle", default: "\(account)::\(group.type)")
+            handles += group.fields.map { Handle(account: account, type: type, field: $0) }
         }
         self.handles = handles
     }

@@ -8,12 +8,16 @@ enum MarketWorker: String, CaseIterable {
     case list
     case buy
     case offer
+    case creation
+    case curation
 
     var observer: any Observer {
         switch self {
         case .list: ListWorker()
         case .buy: BuyWorker()
         case .offer: OfferWorker()
+        case .creation: CreationWorker()
+        case .curation: CurationWorker()
         }
     }
 
@@ -22,6 +26,8 @@ enum MarketWorker: String, CaseIterable {
         case .list: Filter("market.list", "market.delist")
         case .buy: Filter("market.buy")
         case .offer: Filter("market.offer", "market.accept", "market.cancel")
+        case .creation: Filter("market.collection", "market.token", "market.gather.*")
+        case .curation: Filter("market.gallery", "market.exhibit", "market.curation")
         }
     }
 }
@@ -38,19 +44,24 @@ extension MarketObserver {
 
     /// What happens to one token stays in order. Whatever cannot be read has an order of its own.
     func orderingKey(of event: Event) -> String {
-        (try? MarketEvent(event))?.token.text ?? "unreadable \(event.position)"
+        guard let content = try? MarketEvent(event) else { return "unreadable \(event.position)" }
+        return content.token?.text ?? event.key
     }
 
     func apply(_ events: [Event], in transaction: Transaction) throws {
         let tables = MarketTables(database: transaction.database)
         let contents = try events.map { try MarketEvent($0) }
         // Locked in one order, by all workers.
-        for token in Set(contents.map(\.token)).sorted(by: { $0.text < $1.text }) {
+        for token in Set(contents.compactMap(\.token)).sorted(by: { $0.text < $1.text }) {
             try tables.know(token)
         }
         for (event, content) in zip(events, contents) {
             try self.apply(content, event, tables, in: transaction)
         }
+    }
+
+    static func isNotForThis(_ event: Event) -> MarketEvent.Bad {
+        MarketEvent.Bad(description: "'\(event.key)' is not for this worker")
     }
 
     /// Nobody is told before the COMMIT, and nobody twice.
@@ -102,8 +113,7 @@ struct ListWorker: MarketObserver {
             try tables.add(
                 .init(operation: "CANCEL", source: delist.seller, time: delist.timestamp),
                 delist.tokenId, event)
-        case .buy, .offer, .accept, .cancelOffer:
-            throw MarketEvent.Bad(description: "'\(event.key)' is not for this worker")
+        default: throw Self.isNotForThis(event)
         }
     }
 }
@@ -113,9 +123,7 @@ struct BuyWorker: MarketObserver {
     func apply(
         _ content: MarketEvent, _ event: Event, _ tables: MarketTables, in transaction: Transaction
     ) throws {
-        guard case .buy(let buy) = content else {
-            throw MarketEvent.Bad(description: "'\(event.key)' is not for this worker")
-        }
+        guard case .buy(let buy) = content else { throw Self.isNotForThis(event) }
         let changed = try transaction.execute(
             """
             UPDATE orders SET status = 'SOLD', buyer = $3
@@ -143,7 +151,7 @@ struct OfferWorker: MarketObserver {
         switch content {
         case .offer(let offer): try self.make(offer, event, tables, in: transaction)
         case .accept(let accepted):
-            try self.end(accepted.tokenId, accepted.eventId, "ACCEPTED", in: transaction)
+            try self.accept(accepted, in: transaction)
             try tables.add(
                 .init(
                     seller: accepted.tokenOwner, buyer: accepted.coinOwner,
@@ -159,8 +167,7 @@ struct OfferWorker: MarketObserver {
                 .init(
                     operation: "CANCEL OFFER", source: canceled.coinOwner, time: canceled.timestamp
                 ), canceled.tokenId, event)
-        case .list, .buy, .delist:
-            throw MarketEvent.Bad(description: "'\(event.key)' is not for this worker")
+        default: throw Self.isNotForThis(event)
         }
     }
 
@@ -193,6 +200,29 @@ struct OfferWorker: MarketObserver {
             because: event, in: transaction)
     }
 
+    /// Of an offer for several tokens, some may be taken, and the rest later.
+    private func accept(_ accepted: MarketEvent.Offer, in transaction: Transaction) throws {
+        if accepted.isOfferEnd ?? true {
+            return try self.end(accepted.tokenId, accepted.eventId, "ACCEPTED", in: transaction)
+        }
+        let changed = try transaction.execute(
+            """
+            UPDATE offer SET quantity = quantity - $3
+            WHERE token_id = $1 AND event_id = $2 AND status = 'CREATED'
+            """,
+            [
+                .text(accepted.tokenId.text), .text(accepted.eventId.digits),
+                .text(accepted.tokenAmount.digits),
+            ])
+        try Self.expectOffer(changed, accepted.eventId)
+    }
+
+    private static func expectOffer(_ changed: Rows, _ id: Amount) throws {
+        guard changed.changedCount == 1 else {
+            throw CauseMissing("offer \(id.digits) is not made yet", holdsKey: false)
+        }
+    }
+
     private func end(
         _ token: MarketEvent.TokenID, _ id: Amount, _ status: String, in transaction: Transaction
     ) throws {
@@ -201,8 +231,6 @@ struct OfferWorker: MarketObserver {
             UPDATE offer SET status = $3
             WHERE token_id = $1 AND event_id = $2 AND status = 'CREATED'
             """, [.text(token.text), .text(id.digits), .text(status)])
-        guard changed.changedCount == 1 else {
-            throw CauseMissing("offer \(id.digits) is not made yet", holdsKey: false)
-        }
+        try Self.expectOffer(changed, id)
     }
 }

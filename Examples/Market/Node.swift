@@ -19,18 +19,23 @@ final class Node {
     /// The largest page that nodes give. Source: `max_events_page_size` of the node's configuration.
     static let pageMax = 100
 
-    private let url: String
+    /// The first one is asked until it fails, then the next.
+    private let urls: [String]
+    private var asked = 0
     private let http: HTTP
     private let stop: StopSignal
     /// How often the node was asked in vain since it last answered.
     private var failures = 0
     private let pause = BackOff(first: 100, most: 10_000)
 
-    /// - Parameter url: with or without `/v1`.
-    init(_ url: String, milliseconds: Int, until stop: StopSignal) throws {
-        var url = url
-        while url.hasSuffix("/") { url.removeLast() }
-        self.url = url.hasSuffix("/v1") ? url : url + "/v1"
+    /// - Parameter urls: one, or several of the same chain with commas; with or without `/v1`.
+    init(_ urls: String, milliseconds: Int, until stop: StopSignal) throws {
+        self.urls = urls.split(separator: ",").map { url in
+            var url = url
+            while url.hasSuffix("/") { url.removeLast() }
+            return url.hasSuffix("/v1") ? String(url) : url + "/v1"
+        }
+        guard !self.urls.isEmpty else { throw UsageError("--node is empty: which node?") }
         self.http = try HTTP(milliseconds: milliseconds)
         self.stop = stop
     }
@@ -72,7 +77,9 @@ final class Node {
 
     /// The oldest event that the node still has, from `start` on; found by halving.
     func oldest(_ handle: Handle, from start: UInt64) throws -> UInt64? {
-        guard let newest = try self.events(handle, start: nil, limit: 1)?.last else { return nil }
+        guard let page = try self.events(handle, start: nil, limit: 1) else { return nil }
+        // Nothing is left at all: the next one is the oldest.
+        guard let newest = page.last else { return try self.count(handle) }
         var (low, high) = (start, newest.sequence)
         while low < high {
             let middle = low + (high - low) / 2
@@ -92,7 +99,7 @@ final class Node {
             let reason: String
             var retryAfter = 0
             do {
-                let answer = try self.http.get(self.url + path)
+                let answer = try self.http.get(self.urls[self.asked] + path)
                 switch answer.status {
                 case 200:
                     self.failures = 0
@@ -113,6 +120,7 @@ final class Node {
                 reason = away.description
             }
             self.failures += 1
+            self.asked = (self.asked + 1) % self.urls.count
             let own = self.pause.milliseconds(
                 after: self.failures, luck: Double.random(in: 0..<1))
             // An hour is more than any limit asks for; a larger number is a mistake.
@@ -130,7 +138,4 @@ struct Handle: Hashable, Sendable {
     /// Such as `0xb9::FixedMarket::FixedMarketEvents`.
     let type: String
     let field: String
-
-    /// The name under which its events are published; the sequence is the node's.
-    var producer: String { "\(self.type):\(self.field)" }
 }

@@ -18,6 +18,8 @@ has_sales() { [ "$(sales)" = "$1" ]; }
 
 say "A node tells what happens on a chain. Sometimes it is busy (429), sometimes down (503)."
 run market gather --account 0xf932dcb9835e681b21d2f411ef99f4f5e577e6ac299eebee2272a39fb348f702
+background creation market work creation
+until_true "the collection is there" bash -c "market tokens list | grep -q 'Dormouse #1'"
 run market collections list
 
 say "1. The buy worker starts first: purchases of what was not listed yet wait for their cause."
@@ -28,13 +30,14 @@ until_true "a purchase waits" bash -c "market worker parked | grep -q 'not liste
 market worker parked | head -n 4
 background list market work list
 background offer market work offer
+background curation market work curation
 
 say "2. The source is killed, and starts again: each event is in the log once."
 kill -9 "$source"
 wait "$source" 2>/dev/null || true
 background source market source --interval 0.2
-# 10 of 40 tokens are sold by accepting an offer, 20 by buying what is listed.
-until_true "everything was sold" has_sales 30
+# 10 of 40 tokens are sold by accepting an offer, 20 by buying what is listed, 2 in a gallery.
+until_true "everything was sold" has_sales 32
 until_true "everything is listed" bash -c "[ \$(market orders list | grep -c .) = 51 ]"
 grep -hE 'node answers' source.log | head -n 2 || true
 
@@ -46,4 +49,16 @@ run market collections list
 say "4. Notifications are events, too: published when the sale is committed, and once."
 dormouse --server "$broker" fetch --pattern 'market.notification.#' --count 3
 run market worker list
+
+say "5. More tokens have been made since. Gathering goes on where it was."
+run market gather --account 0xf932dcb9835e681b21d2f411ef99f4f5e577e6ac299eebee2272a39fb348f702
+until_true "all have an owner" bash -c "! market tokens list | grep -q -- '-$'"
+run market exhibits list
+
+say "6. Everything again, from the log, into fresh tables: also what was gathered. Nobody is notified twice."
+market tokens list --json >before.json
+run market worker rebuild 2>rebuild.log
+grep -c 'set aside' rebuild.log | sed 's/$/ events waited for their causes again/'
+market tokens list --json >after.json
+cmp before.json after.json && echo "the same tokens, with the same owners"
 finished

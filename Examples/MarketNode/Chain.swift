@@ -6,9 +6,16 @@ struct Chain {
     static let account = "0xb9c05ba2d8b2a1ee3c1cbbdfc2ff4a3a0a8f56a3b0c1d2e3f405162738495a6b"
     static let creator = "0xf932dcb9835e681b21d2f411ef99f4f5e577e6ac299eebee2272a39fb348f702"
     static let collection = "Sleepy Dormice"
+    static let galleries = "Galleries"
 
     /// JSON objects by field of a handle, in order.
-    private(set) var streams: [String: [String]] = [:]
+    private(set) var streams: [String: [String]] = [
+        // Whether anything has happened there or not.
+        "list_token_events": [], "buy_token_events": [], "delist_token_events": [],
+        "offer_token_events": [], "accept_offer_events": [], "cancel_offer_events": [],
+        "collection_created_events": [], "token_created_events": [], "gallery_events": [],
+        "offer_events": [], "exhibit_events": [],
+    ]
     private var version = 10_203_040
     private var time = 1_666_900_000_000_000
 
@@ -19,7 +26,17 @@ struct Chain {
             {"creator":"\(Self.creator)","collection_name":"\(Self.collection)","uri":"https://example.com/c",\
             "description":"They wake up hungry","maximum":"18446744073709551615"}
             """)
-        for number in 1...max(tokens, 1) { self.tell(of: number) }
+        self.add(
+            "collection_created_events", "\(Self.account)::creation::CreateCollectionEvent",
+            """
+            {"creator":"\(Self.creator)","category":"space","tags":["walls","light"],"name":"\(Self.galleries)",\
+            "description":"Where they hang","uri":"https://example.com/g","payees":["\(Self.creator)"],\
+            "royalties":["250"],"maximum":"0"}
+            """)
+        for number in 1...max(tokens, 1) {
+            self.tell(of: number)
+            if number % 8 == 3 { self.show(number) }
+        }
     }
 
     /// The life of one token, which depends on its number.
@@ -58,6 +75,60 @@ struct Chain {
             }
         default: break
         }
+    }
+
+    /// A gallery, and the offer to show a token there: accepted and sold, rejected, accepted and redeemed, canceled, in turn.
+    private mutating func show(_ number: Int) {
+        let gallery = Self.token("Gallery #\(number)", of: Self.galleries)
+        self.add(
+            "token_created_events", "\(Self.account)::creation::CreateTokenEvent",
+            """
+            {"description":"four walls","name":"Gallery #\(number)","uri":"https://example.com/g/\(number)",\
+            "creator":"\(Self.creator)",\(gallery)}
+            """)
+        self.add(
+            "gallery_events", "\(Self.account)::curation::GalleryEvent",
+            """
+            {"id":"\(number)","event_type":"GalleryCreated","owner":"0xd\(number % 3)",\(gallery),\
+            "space_type":"hall","name":"Gallery #\(number)","metadata_uri":"https://example.com/g/\(number)",\
+            "timestamp":"\(self.time / 1_000_000)","payees":["0xd\(number % 3)"],"commission_rates":["10"]}
+            """)
+        self.curationOffer(number, "Created")
+        switch number % 32 {
+        case 3, 19:
+            self.curationOffer(number, "Accepted")
+            self.exhibit(number, "Listed", owner: "0xa\(number % 10)")
+            self.exhibit(number, "Frozen", owner: "0xa\(number % 10)")
+            if number % 32 == 3 {
+                self.exhibit(number, "Sold", owner: "0xe\(number % 5)")
+            } else {
+                self.exhibit(number, "Redeemed", owner: "0xa\(number % 10)")
+            }
+        case 11: self.curationOffer(number, "Rejected")
+        default: self.curationOffer(number, "Canceled")
+        }
+    }
+
+    private mutating func curationOffer(_ number: Int, _ what: String) {
+        self.add(
+            "offer_events", "\(Self.account)::curation::CurationOfferEvent",
+            """
+            {"id":"\(number)","event_type":"Offer\(what)",\(Self.token(number)),"source":"0xd\(number % 3)",\
+            "destination":"0xa\(number % 10)","price":"\(300_000_000 + number)","gallery_id":"\(number)",\
+            "offer_start_at":"1666900000","offer_expired_at":"1666990000","exhibit_expired_at":"1669000000",\
+            "url":"","detail":"","timestamp":"\(self.time / 1_000_000)"}
+            """)
+    }
+
+    private mutating func exhibit(_ number: Int, _ what: String, owner: String) {
+        self.add(
+            "exhibit_events", "\(Self.account)::curation::ExhibitEvent",
+            """
+            {"id":"\(number)","event_type":"Exhibit\(what)","gallery_id":"\(number)",\(Self.token(number)),\
+            "origin":"0xa\(number % 10)","curator":"0xd\(number % 3)","owner":"\(owner)",\
+            "expiration":"1669000000","price":"\(300_000_000 + number)","location":"north wall","url":"",\
+            "detail":"","timestamp":"\(self.time / 1_000_000)"}
+            """)
     }
 
     private mutating func market(
@@ -110,9 +181,13 @@ struct Chain {
         """
 
     private static func token(_ number: Int) -> String {
+        Self.token("Dormouse #\(number)", of: Self.collection)
+    }
+
+    private static func token(_ name: String, of collection: String) -> String {
         """
-        "token_id":{"property_version":"0","token_data_id":{"collection":"\(Self.collection)",\
-        "creator":"\(Self.creator)","name":"Dormouse #\(number)"}}
+        "token_id":{"property_version":"0","token_data_id":{"collection":"\(collection)",\
+        "creator":"\(Self.creator)","name":"\(name)"}}
         """
     }
 

@@ -156,8 +156,9 @@ final class FixtureNode: Sendable {
         guard (1...100).contains(limit) else {
             return Answer(status: 400, body: #"{"message":"limit must be from 1 to 100"}"#)
         }
-        let first = start ?? max(self.pruned, stream.count - limit)
-        guard first >= self.pruned else {
+        let pruned = min(self.pruned, stream.count)
+        let first = start ?? max(pruned, stream.count - limit)
+        guard first >= pruned else {
             return Answer(
                 status: 410, body: #"{"message":"pruned","error_code":"version_pruned"}"#)
         }

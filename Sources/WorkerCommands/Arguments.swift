@@ -71,7 +71,8 @@ public struct Arguments {
         return try Self.choice(name, text)
     }
 
-    static func choice<Choice: CaseIterable & RawRepresentable<String>>(
+    /// The one that `text` names; `name` is for people.
+    public static func choice<Choice: CaseIterable & RawRepresentable<String>>(
         _ name: String, _ text: String
     ) throws(UsageError) -> Choice {
         guard let choice = Choice(rawValue: text) else {

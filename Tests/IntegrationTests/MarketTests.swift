@@ -12,58 +12,6 @@ extension Integration {
     /// The market, with a node that has the manners of public ones.
     @Suite(.serialized)
     struct MarketTests {
-        /// A node, and an application that asks it.
-        private final class Scene {
-            let node: Child
-            let market: Application
-            private let folder: String
-
-            init(_ flags: [String], market more: [String] = []) throws {
-                self.folder = try Folder.make()
-                let node = try Child(
-                    ["\(Server.binaries)/market-node"] + flags, in: self.folder, label: "node")
-                self.node = node
-                try eventually("the node listens") { node.output.contains("account ") }
-                let lines = node.output.split(separator: "\n")
-                self.market = try Application(
-                    "market",
-                    [
-                        "--node", String(lines[0].dropFirst("listening on ".count)), "--account",
-                        String(lines[1].dropFirst("account ".count)),
-                    ] + more)
-            }
-
-            deinit {
-                self.node.destroy()
-                Folder.remove(self.folder)
-            }
-
-            /// Keys and payloads of the log.
-            func log(_ pattern: String) throws -> [(key: String, fields: [String: Any])] {
-                try self.market.log(pattern).map { event in
-                    let content = try JSONSerialization.jsonObject(with: Data(event.payload))
-                    return (event.key, content as? [String: Any] ?? [:])
-                }
-            }
-
-            /// Each stream has these sequence numbers, once and in order.
-            func expectStreams(_ tokens: Int) throws {
-                let counts = [
-                    "market.list": tokens + tokens / 4, "market.buy": tokens / 2,
-                    "market.delist": tokens / 4, "market.offer": tokens / 2,
-                    "market.accept": tokens / 4, "market.cancel": tokens / 4,
-                ]
-                var numbers: [String: [String]] = [:]
-                for event in try self.log("market.*") {
-                    numbers[event.key, default: []].append(
-                        "\(event.fields["sequence_number"] ?? "")")
-                }
-                for (key, count) in counts {
-                    #expect(numbers[key] == (0..<count).map(String.init), "of \(key)")
-                }
-            }
-        }
-
         /// What the chain of so many tokens leaves behind; computed from its rules, not from the tables.
         private func expectTables(_ market: Application, _ tokens: Int) throws {
             var states: [String] = []
@@ -82,8 +30,15 @@ extension Integration {
                     if number % 4 == 1 { volume += 200_000_000 + number }
                 default: states.append("\(name) \(number) LISTING")
                 }
+                if number % 32 == 3 {
+                    owner = "0xe\(number % 5)"
+                    volume += 300_000_000 + number
+                }
                 owners.append("\(name) \(owner ?? "null")")
+                if number % 8 == 3 { owners.append("Gallery #\(number) \(Self.creator)") }
             }
+            let sold = (1...tokens).count { $0 % 32 == 3 }
+            let redeemed = (1...tokens).count { $0 % 32 == 19 }
             func rows(_ list: String, _ keys: String...) throws -> [String] {
                 try market.list(list).map { row in
                     keys.map { row[$0] ?? "?" }.joined(separator: " ")
@@ -93,25 +48,59 @@ extension Integration {
             #expect(try rows("tokens", "token", "owner") == owners.sorted())
             #expect(
                 try rows("collections", "sales", "volume") == [
-                    "\(tokens / 2 + tokens / 4) \(volume)"
+                    "0 0", "\(tokens / 2 + tokens / 4 + sold) \(volume)",
                 ])
             let offers = (1...tokens).filter { [1, 2].contains($0 % 4) }.map {
                 "Dormouse #\($0) \($0 % 4 == 1 ? "ACCEPTED" : "CANCELED")"
             }
             #expect(try rows("offers", "token", "status") == offers.sorted())
-            #expect(try rows("sales", "currency").allSatisfy { $0 == "0x1::aptos_coin::AptosCoin" })
+            let currencies = try rows("sales", "currency").filter { $0 != "null" }
+            #expect(currencies.count == tokens / 2 + tokens / 4)
+            #expect(currencies.allSatisfy { $0 == "0x1::aptos_coin::AptosCoin" })
             let activities = try market.list("activities").map { $0["operation"] ?? "" }
             let counts = Dictionary(activities.map { ($0, 1) }, uniquingKeysWith: +)
             #expect(
                 counts == [
                     "LIST": tokens + tokens / 4, "CANCEL": tokens / 4,
-                    "SALE": tokens / 2 + tokens / 4, "OFFER": tokens / 2,
-                    "CANCEL OFFER": tokens / 4,
+                    "SALE": tokens / 2 + tokens / 4 + sold, "OFFER": tokens / 2,
+                    "CANCEL OFFER": tokens / 4, "EXHIBIT": sold + redeemed,
+                    "FROZEN": sold + redeemed, "REDEEMED": redeemed,
                 ])
+            try self.expectCuration(market, tokens)
         }
 
+        private func expectCuration(_ market: Application, _ tokens: Int) throws {
+            let shown = (1...tokens).filter { $0 % 8 == 3 }
+            let galleries = try market.list("galleries")
+            #expect(
+                galleries.map { "\($0["gallery"] ?? "") \($0["name"] ?? "") \($0["owner"] ?? "")" }
+                    == shown.map { "\($0) Gallery #\($0) 0xd\($0 % 3)" })
+            let ends = [3: "SOLD", 19: "REDEEMED"]
+            #expect(
+                try market.list("exhibits").map {
+                    "\($0["token"] ?? "") \($0["status"] ?? "") \($0["price"] ?? "") \($0["buyer"] ?? "")"
+                }
+                    == shown.compactMap { number in
+                        ends[number % 32].map { end in
+                            "Dormouse #\(number) \(end) \(300_000_000 + number) "
+                                + (end == "SOLD" ? "0xe\(number % 5)" : "null")
+                        }
+                    })
+            let answers = [3: "ACCEPTED", 11: "REJECTED", 19: "ACCEPTED", 27: "CANCELED"]
+            #expect(
+                try market.list("curations").map { "\($0["offer"] ?? "") \($0["status"] ?? "")" }
+                    == shown.map { "\($0) \(answers[$0 % 32] ?? "")" })
+            // Seconds there, microseconds in the tables.
+            #expect(
+                try market.database.query(
+                    "SELECT DISTINCT ended_at FROM market.curation_offer") == "1666990000000000")
+        }
+
+        private static let creator =
+            "0xf932dcb9835e681b21d2f411ef99f4f5e577e6ac299eebee2272a39fb348f702"
+
         private func waitForWorkers(_ market: Application, _ workers: [Child]) throws {
-            let sql = "SELECT count(*) = 3 FROM market.worker"
+            let sql = "SELECT count(*) = 5 FROM market.worker"
             try eventually("all workers have begun", seconds: 60) {
                 for worker in workers where !worker.isRunning { throw Problem(worker.errors) }
                 return (try? market.database.query(sql)) == "t"
@@ -120,7 +109,7 @@ extension Integration {
 
         @Test func eachEventOfTheNodeIsInTheLogOnceHoweverOftenTheSourceIsKilled() throws {
             var random = SeededNumbers.fresh(for: "kill -9 of the market's source")
-            let scene = try Scene(
+            let scene = try MarketScene(
                 ["--tokens", "320", "--per-second", "100", "--busy", "29", "--broken", "17"])
             for _ in 1...8 {
                 let source = try scene.market.start("source", "--interval", "0.01")
@@ -137,7 +126,7 @@ extension Integration {
         }
 
         @Test func busyAndSlowNodesAreWaitedFor() throws {
-            let scene = try Scene(
+            let scene = try MarketScene(
                 ["--tokens", "40", "--busy", "4", "--slow", "7"],
                 market: ["--node-timeout", "0.5"])
             let outcome = try scene.market.outcome("source", "--once")
@@ -148,7 +137,7 @@ extension Integration {
         }
 
         @Test func whatTheNodeHasPrunedIsSaidAndNotPassedOver() throws {
-            let scene = try Scene(["--tokens", "40", "--pruned", "3"])
+            let scene = try MarketScene(["--tokens", "40", "--pruned", "3"])
             let refused = try scene.market.outcome("source", "--once")
             #expect(refused.end == .exit(1) && refused.errors.contains("--skip-pruned"))
             #expect(try scene.log("market.#").isEmpty)
@@ -161,7 +150,7 @@ extension Integration {
         }
 
         @Test func purchasesWaitForTheirListingsAndTheTablesAreThoseOfTheChain() throws {
-            let scene = try Scene(["--tokens", "40"])
+            let scene = try MarketScene(["--tokens", "40"])
             let market = scene.market
             try market.run("source", "--once")
             // The others first: everything waits for its cause.
@@ -175,11 +164,12 @@ extension Integration {
             #expect(try market.run("worker", "parked").contains("is not listed yet"))
             let list = try market.start("work", "list")
             defer { list.destroy() }
-            let offer = try market.start("work", "offer")
-            defer { offer.destroy() }
-            try self.waitForWorkers(market, [buy, list, offer])
+            let others = try ["offer", "creation", "curation"].map { try market.start("work", $0) }
+            defer { for worker in others { worker.destroy() } }
+            try self.waitForWorkers(market, [buy, list] + others)
             try eventually("nothing waits", seconds: 60) {
-                try market.list("sales").count == 30 && market.list("activities").count == 120
+                try market.list("sales").count == 32 && market.list("activities").count == 129
+                    && market.list("curations").allSatisfy { $0["status"] != "CREATED" }
             }
             try self.expectTables(market, 40)
             // Who sold and who bought is told, once.
@@ -191,51 +181,29 @@ extension Integration {
             }
             #expect(told.filter { $0 == "MarketOrderFilled" }.count == 20)
             #expect(told.filter { $0 == "MarketOfferAccepted" }.count == 10)
+            for (kind, count) in [
+                "CurationOfferReceived": 5, "CurationOfferAccepted": 3,
+                "CurationOfferRejected": 1, "CurationOfferCanceled": 1, "CurationExhibitSold": 2,
+            ] {
+                #expect(told.filter { $0 == kind }.count == count, "of \(kind)")
+            }
             let workers = try market.run("worker", "list").split(separator: "\n")
-            #expect(workers.count == 4)
+            #expect(workers.count == 6)
 
             // The same tables again, from the log, without telling anybody twice.
             let before = try scene.log("market.notification.#").count
             try market.run("worker", "rebuild")
             try self.expectTables(market, 40)
-            for worker in [buy, list, offer] { #expect(try worker.wait() == .exit(75)) }
+            for worker in [buy, list] + others { #expect(try worker.wait() == .exit(75)) }
             let all = try market.start("work")
             defer { all.destroy() }
-            try eventually("all three are one program now", seconds: 60) {
+            try eventually("all five are one program now", seconds: 60) {
                 guard all.isRunning else { throw Problem(all.errors) }
                 return try market.database.number("SELECT min(epoch) FROM market.worker") >= 3
             }
             all.signal(SIGTERM)
             #expect(try all.wait() == .exit(0))
             #expect(try scene.log("market.notification.#").count == before)
-        }
-
-        @Test func gatheringGoesOnWhereItWasEnded() throws {
-            let creator = "0xf932dcb9835e681b21d2f411ef99f4f5e577e6ac299eebee2272a39fb348f702"
-            let scene = try Scene(["--tokens", "950", "--broken", "3", "--busy", "11"])
-            let market = scene.market
-            func tokens() throws -> Int {
-                try market.database.number("SELECT count(*) FROM market.token")
-            }
-            let first = try market.start("gather")
-            try eventually("some are there", seconds: 60) { (try? tokens()) ?? 0 >= 100 }
-            first.signal(SIGKILL)
-            try first.wait()
-            let kept = try tokens()
-            let next = try market.database.query(
-                "SELECT next FROM market.gathered WHERE what = 'tokens'")
-            #expect(String(kept) == next)
-            #expect(try market.run("gather").contains("950 tokens looked at"))
-            #expect(try tokens() == 950)
-            let collections = try market.list("collections")
-            #expect(collections.count == 1 && collections[0]["tokens"] == "950")
-            #expect(collections[0]["maximum"] == "18446744073709551615")
-            #expect(collections[0]["creator"] == creator)
-            // Only one collection, which there is not.
-            #expect(
-                try market.run("gather", "--collection", "Nothing").contains("950 tokens looked at")
-            )
-            #expect(try tokens() == 950)
         }
     }
 }

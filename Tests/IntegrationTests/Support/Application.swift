@@ -25,6 +25,8 @@ final class Application {
 
     deinit { Folder.remove(self.folder) }
 
+    func command(_ words: String...) -> [String] { self.command(words) }
+
     private func command(_ words: [String]) -> [String] {
         ["\(Server.binaries)/\(self.program)"] + words + self.flags
     }

@@ -1,0 +1,15 @@
+import DormouseClient
+import EventWorker
+
+/// Made: collections and tokens, also those that `market gather` has brought into the log.
+struct CreationWorker: MarketObserver {
+    func apply(
+        _ content: MarketEvent, _ event: Event, _ tables: MarketTables, in transaction: Transaction
+    ) throws {
+        switch content {
+        case .newCollection(let collection): try tables.save(collection)
+        case .newToken(let token): try tables.save(token)
+        default: throw Self.isNotForThis(event)
+        }
+    }
+}
