@@ -152,7 +152,11 @@ final class Cluster: Sendable {
     }
 
     func start() throws {
-        try self.run("pg_ctl", ["-D", self.data, "-w", "-l", "\(self.folder)/log", "start"])
+        do {
+            try self.run("pg_ctl", ["-D", self.data, "-w", "-l", "\(self.folder)/log", "start"])
+        } catch {
+            throw Problem("\(error)\n\(Folder.text("\(self.folder)/log").suffix(2_000))")
+        }
     }
 
     func stop(_ mode: String) throws {
