@@ -95,7 +95,7 @@ let package = Package(
         // The node that the market's tests and its demonstration read from.
         .executableTarget(
             name: "MarketNode", dependencies: ["EventWorker", "WorkerCommands", "CLibMicrohttpd"],
-            path: "Examples/MarketNode", swiftSettings: strict),
+            path: "Examples/MarketNode", exclude: ["README.md"], swiftSettings: strict),
         .target(name: "PlainClient", dependencies: ["Core", "Wire"], swiftSettings: strict),
         .executableTarget(
             name: "CommandLine", dependencies: ["Core", "Wire", "DormouseClient"],
@@ -160,7 +160,8 @@ let package = Package(
             dependencies: ["Core", "Wire", "PlainClient", "DormouseClient", "CommandLine"],
             swiftSettings: strict),
         .testTarget(
-            name: "EventWorkerTests", dependencies: ["DormouseClient", "EventWorker"],
+            name: "EventWorkerTests",
+            dependencies: ["DormouseClient", "EventWorker", "WorkerCommands"],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

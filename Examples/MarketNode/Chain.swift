@@ -8,6 +8,13 @@ struct Chain {
     static let collection = "Sleepy Dormice"
     static let galleries = "Galleries"
 
+    /// Resources that have streams.
+    static let handles: Set = [
+        "0x3::token::Collections", "\(account)::FixedMarket::FixedMarketEvents",
+        "\(account)::offer::OfferEvents", "\(account)::creation::CreationEvents",
+        "\(account)::curation::CurationEvents",
+    ]
+
     /// JSON objects by field of a handle, in order.
     private(set) var streams: [String: [String]] = [
         // Whether anything has happened there or not.

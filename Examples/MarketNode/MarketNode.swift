@@ -136,7 +136,8 @@ final class FixtureNode: Sendable {
             return Answer(status: 404, body: #"{"message":"no such path"}"#)
         }
         if parts[3] == "resource" { return self.resource(parts[4]) }
-        guard parts[3] == "events", parts.count == 6, let stream = self.chain.streams[parts[5]]
+        guard parts[3] == "events", parts.count == 6, let stream = self.chain.streams[parts[5]],
+            Chain.handles.contains(parts[4])
         else {
             return Answer(
                 status: 404,

@@ -140,7 +140,10 @@ extension Integration {
             #expect(outcome.end == .exit(0))
             #expect(outcome.errors.contains("asking again in"))
             try scene.expectStreams(8)
-            // The same stream again, by a source that has another idea of where it is.
+            // The account's handle is another one than usual.
+            let other = try scene.market.outcome(
+                "source", "--once", "--market-handle", "0x1::other::Events")
+            #expect(other.end == .exit(64) && other.errors.contains("struct_field_not_found"))
             let wrong = try scene.market.outcome("source", "--once", "--groups", "markt")
             #expect(wrong.end == .exit(64) && wrong.errors.contains("it may be market, offer"))
         }

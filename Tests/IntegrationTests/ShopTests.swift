@@ -166,6 +166,89 @@ extension Integration {
                 ) != nil)
         }
 
+        /// Attempts are counted before they are made, so those count, too, that end the whole process.
+        @Test func anEventThatEndsItsConsumerIsParked() throws {
+            let shop = try Application("shop")
+            try shop.run("customers", "list")
+            try shop.database.query(
+                """
+                CREATE FUNCTION shop.hang() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN PERFORM pg_sleep(60); RETURN new; END $$;
+                CREATE TRIGGER hang BEFORE INSERT ON shop.shop_customer FOR EACH ROW
+                    WHEN (new.id = 'customer_log_001') EXECUTE FUNCTION shop.hang()
+                """)
+            try shop.run("customers", "make", "--count", "4")
+            let frozen = """
+                FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'
+                """
+            var consumer = try shop.start("consume")
+            defer { consumer.destroy() }
+            var kills = 0
+            try eventually("the rest flows", seconds: 120) {
+                if try shop.database.number("SELECT count(*) \(frozen)") == 1 {
+                    consumer.signal(SIGKILL)
+                    try consumer.wait()
+                    try shop.database.query("SELECT pg_terminate_backend(pid) \(frozen)")
+                    kills += 1
+                    consumer = try shop.start("consume")
+                }
+                return try shop.list("customers").count == 3
+            }
+            // The first time it was not known which event of the batch it was.
+            #expect((5...6).contains(kills))
+            #expect(
+                try shop.database.query("SELECT state, attempts, reason FROM shop.worker_aside")
+                    == "parked|5|the worker ended 5 times while it applied this")
+        }
+
+        @Test func listsAreForPeopleAndForPrograms() throws {
+            let shop = try Application("shop")
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let path = "\(folder)/events"
+            try """
+            {"event_type":"new_customer","id":"c1","first_name":"Maria","last_name":"Zając","address":"ul. Polna 5"}
+            {"event_type":"new_customer","id":"c2","first_name":"Marek","last_name":"Kos","address":"ul. Lipowa 7"}
+            {"event_type":"new_product","id":"mleko_1","type":"mleko","name":"Łaciate","price":64}
+            {"event_type":"customer_buys_product","id":"p1","customer_id":"c1","product_id":"mleko_1",\
+            "product_type":"mleko","product_name":"Łaciate","price":36,"quantity":8,"bought_at":1650829267000000}
+            """.write(toFile: path, atomically: true, encoding: .utf8)
+            try shop.run("send", path, "--via", "db")
+            #expect(
+                try shop.run("products", "list")
+                    == "Produkt: \"Łaciate\" (mleko, cena 0.64 zł, ID mleko_1)\n")
+            #expect(
+                try shop.run("customers", "list") == """
+                    Maria Zając (c1) - ma następujące produkty:
+                    * mleko (ID: mleko_1) Łaciate (8 za 0.36 zł = 2.88 zł, kupione 2022-04-24 19:41:07)
+                    Marek Kos (c2) - nie ma produktów.
+
+                    """)
+            #expect(
+                try shop.run("customers", "list", "--table") == """
+                    ID  FIRST NAME  LAST NAME  ADDRESS       PURCHASES  VALUE MINOR
+                    c1  Maria       Zając      ul. Polna 5           1          288
+                    c2  Marek       Kos        ul. Lipowa 7          0            0
+
+                    """)
+            #expect(
+                try shop.run("products", "list", "--json") == """
+                    [{"id":"mleko_1","type":"mleko","name":"Łaciate","price_minor":64}]
+
+                    """)
+            #expect(
+                try shop.run("purchases", "list", "--json") == """
+                    [{"id":"p1","customer_id":"c1","product_id":"mleko_1","product_name":"Łaciate",\
+                    "price_minor":36,"quantity":8,"value_minor":288,"bought_at":1650829267000000}]
+
+                    """)
+            // As many seconds between two purchases as were asked for.
+            let begun = ContinuousClock.now
+            try shop.run("buy", "--via", "db", "--count", "3", "--interval", "0.3")
+            #expect(ContinuousClock.now - begun > .milliseconds(600))
+            #expect(try shop.list("purchases").count == 4)
+        }
+
         @Test func settingsComeFromAFile() throws {
             let shop = try Application("shop")
             let folder = try Folder.make()
@@ -178,6 +261,20 @@ extension Integration {
             ])
             #expect(made == "5 customers made\n")
             #expect(try shop.database.number("SELECT count(*) FROM other.shop_customer") == 5)
+            // All of them: this shop has no flags.
+            try Data(
+                """
+                broker = \(SharedServer.server().uri())
+                database = \(shop.database.conninfo)
+                exchange = \(shop.exchange)
+                through = dormouse
+                """.utf8
+            ).write(to: URL(fileURLWithPath: "\(folder)/shop.conf"))
+            let there = try Command.check([
+                "/bin/sh", "-c", "cd '\(folder)' && '\(Server.binaries)/shop' products make",
+            ])
+            #expect(there == "13 products made\n")
+            #expect(try shop.log("shop.product.*.new").count == 13)
             try Data("databse = x\n".utf8).write(to: URL(fileURLWithPath: path))
             let wrong = try Command.run([
                 "\(Server.binaries)/shop", "customers", "list", "--config", path,

@@ -33,6 +33,59 @@ extension Integration {
             }
         }
 
+        @Test func theDatabaseSaysWhereToGoOnAndNotTheServer() throws {
+            let setting = try WorkerSetting()
+            let client = try BlockingClient(setting.uri, options: ["exchange": setting.exchange])
+            var expected: [String] = []
+            // The server's position too far, back at the beginning, and gone.
+            for round in 1...4 {
+                let texts = (1...5).map { "a=\(round).\($0)" }
+                for text in texts { try setting.publish(text) }
+                expected += texts.map { String($0.dropFirst(2)) }
+                switch round {
+                case 2: _ = try client.seek("ledger", to: .next, exchange: setting.exchange)
+                case 3: _ = try client.seek("ledger", to: .first, exchange: setting.exchange)
+                case 4: #expect(try client.forget("ledger", exchange: setting.exchange))
+                default: break
+                }
+                let worker = try setting.start(setting.options())
+                try eventually("all is applied") {
+                    try worker.check()
+                    return try setting.position() == expected.count
+                }
+                try worker.end()
+                #expect(try setting.applied() == expected)
+            }
+            #expect(
+                try setting.database.query(
+                    "SELECT name, exchange, length(incarnation), position, epoch FROM ledger.worker"
+                )
+                    == "ledger|\(setting.exchange)|16|20|4")
+        }
+
+        @Test func troubleThatPassesIsTriedAgainWithPausesAndCostsNoAttempt() throws {
+            let setting = try WorkerSetting()
+            let ledger = Ledger()
+            var options = setting.options(attemptsMax: 2)
+            options.limits.rest = BackOff(first: 20, most: 200)
+            let worker = try setting.start(options, ledger)
+            let begun = ContinuousClock.now
+            try setting.publish("a=1", "b=busy", "a=2")
+            try eventually("it was tried more often than it has attempts") {
+                try worker.check()
+                return ledger.busyCount.current >= 6
+            }
+            // Pauses of at least 10, 20, 40, 80 and 100 ms lie between six attempts.
+            #expect(ContinuousClock.now - begun > .milliseconds(200))
+            #expect(try setting.aside() == [])
+            ledger.isMended.withLock { $0 = true }
+            try eventually("all is applied, in order") {
+                try worker.check()
+                return try setting.applied() == ["1", "busy", "2"]
+            }
+            try worker.end()
+        }
+
         @Test func whatFailsIsParkedWithItsKeyAndTheRestFlows() throws {
             let setting = try WorkerSetting()
             let ledger = Ledger()

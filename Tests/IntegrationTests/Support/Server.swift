@@ -14,12 +14,14 @@ final class Server {
     /// What its output is kept in.
     private let folder: String
 
+    /// The folder of Package.swift.
+    static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+
     /// DORMOUSE_BIN_DIR, or where `swift build` puts programs: the release build when there is one.
     static let binaries: String = {
         if let given = ProcessInfo.processInfo.environment["DORMOUSE_BIN_DIR"] { return given }
-        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let candidates = ["release", "debug"].map { "\(package.path)/.build/\($0)" }
+        let candidates = ["release", "debug"].map { "\(Server.repository)/.build/\($0)" }
         return candidates.first {
             FileManager.default.isExecutableFile(atPath: "\($0)/dormoused")
         } ?? candidates[0]

@@ -11,10 +11,7 @@ import Foundation
 struct UnitFile {
     private var values: [String: [String]] = [:]
 
-    /// Of the repository.
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("deploy").path
+    static let folder = "\(Server.repository)/deploy"
 
     init(_ path: String) throws {
         for line in Folder.text(path).split(separator: "\n") {

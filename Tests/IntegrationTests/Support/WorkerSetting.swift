@@ -81,6 +81,8 @@ final class WorkerSetting: Sendable {
 struct Ledger: Observer {
     /// Whether `broken` can be applied now.
     let isMended = Locked(false)
+    /// Attempts at `busy`.
+    let busyCount = Locked(0)
     /// Payloads of what was no replay.
     let effects = Locked<[String]>([])
 
@@ -94,6 +96,12 @@ struct Ledger: Observer {
         for event in events {
             let text = event.text
             if text == "broken", !self.isMended.current { throw Problem("it is broken") }
+            if text == "busy", !self.isMended.current {
+                // As when it has lost against another transaction.
+                self.busyCount.withLock { $0 += 1 }
+                try transaction.execute(
+                    "DO $$ BEGIN RAISE EXCEPTION 'busy' USING ERRCODE = '40001'; END $$")
+            }
             if text == "refused" { try transaction.execute("SELECT 1 / 0") }
             if text == "hidden" {
                 do { try transaction.execute("SELECT 1 / 0") } catch {}
