@@ -139,6 +139,10 @@ struct Target {
             "P11 receivers", "publish, many receivers that do not match", ("P11 one", "dormouse"),
             .within(0.1)),
         Target("P11 large", "publish into a large log", ("P11 small", "dormouse"), .within(0.1)),
+        Target("P12", "outbox, written and moved", nil, .atLeast(50_000)),
+        .beside("libpq", "P12", "P12", "outbox, written and moved"),
+        Target("P12 backlog", "outbox, moved only", nil, .atLeast(50_000)),
+        Target("P12 p50", "outbox, from COMMIT to delivery", nil, .atMost(20)),
     ]
 }
 

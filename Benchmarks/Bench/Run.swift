@@ -27,6 +27,7 @@ struct Run {
             self.end()
         }
         try Growth(self.options).run(&self.figures)
+        if self.options.wants("P12") { try OutboxMeasure(self.options).run(&self.figures) }
     }
 
     /// Ends everything that runs.

@@ -66,8 +66,11 @@ final class AppendLoop {
         let connection = try PostgresConnection(self.settings)
         // The statements have one good plan each; planning them again for every set of values costs
         // more than it finds.
-        // And what they look for has an index, also where a table is small at first.
-        try connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+        // And what they look for has an index, also where a table is small at first. Rows that leave the outbox
+        // are many: they are hashed and met on one walk through its index.
+        try connection.execute(
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_nestloop = off; "
+                + "SET enable_mergejoin = off; SET jit = off")
         for statement in AppendStatements.all { try connection.prepare(statement) }
         try connection.enterPipeline()
         self.connection = connection

@@ -125,10 +125,12 @@ extension Append {
 
     /// Rows of the outbox, if there are any.
     private var leaves: [Step] {
-        guard !self.rows.isEmpty else { return [] }
+        guard let first = self.rows.min(), let last = self.rows.max() else { return [] }
         var parameters = Parameters()
         parameters.add(self.exchange.rawValue)
         parameters.add(self.rows.map(\.rawValue))
+        parameters.add(first.rawValue)
+        parameters.add(last.rawValue)
         return [Step(statement: OutboxStatements.leave, parameters: parameters)]
     }
 

@@ -1,11 +1,15 @@
 /// The statements of the outbox. What they hold is short, and a connection that uses them has no other plans than the
 /// indexes (`LogReader.prepare`): the table is empty when it is analyzed, and may be large the next moment.
 enum OutboxStatements {
-    /// The writer's: rows leave the outbox in the transaction that has moved the head, or stay.
+    /// The writer's: rows leave the outbox in the transaction that has moved the head, or stay. $3 and $4 are the first and
+    /// the last of the ids: one walk through that part of the index costs a third of a search for each of them. Rows between
+    /// them that are not among the ids were committed since, and stay.
     static let leave = Statement(
         name: "append_leave",
         sql: """
-            DELETE FROM dormouse.outbox WHERE exchange_id = $1::bigint AND id = ANY ($2::bigint[])
+            DELETE FROM dormouse.outbox o USING unnest($2::bigint[]) AS moved (id)
+            WHERE o.exchange_id = $1::bigint AND o.id BETWEEN $3::bigint AND $4::bigint
+                AND o.id = moved.id
                 AND EXISTS (SELECT FROM dormouse.exchange
                     WHERE exchange_id = $1::bigint AND xmin = pg_current_xact_id()::xid)
             """)
@@ -25,37 +29,52 @@ enum OutboxStatements {
 
     /// Of exchange $1 at most $2 rows and $3 bytes, at least one row. A row that is larger than $4 bytes comes without
     /// its content. Headers come as the bytes of each name and value behind their lengths.
+    ///
+    /// Sizes are summed first, without the contents, which a window would copy. The sum is one of `integer`s: that of
+    /// `bigint`s is `numeric`, and takes longer than all the rest.
     static let page = Statement(
         name: "outbox_page",
         sql: """
-            SELECT id, bytes, key,
-                payload, message_id, content_type, jsonb_typeof(headers),
-                CASE WHEN jsonb_typeof(headers) = 'object' THEN (
+            WITH fitting AS MATERIALIZED (
+                SELECT max(id) AS last FROM (
+                    SELECT id, bytes, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS total
+                    FROM (
+                        SELECT id, least(\(bytes), 1000000000)::integer AS bytes
+                        FROM dormouse.outbox WHERE exchange_id = $1::bigint
+                        ORDER BY id LIMIT $2::bigint) AS near) AS summed
+                WHERE total - bytes < $3::bigint)
+            SELECT id, bytes,
+                CASE WHEN bytes <= $4::bigint THEN key END,
+                CASE WHEN bytes <= $4::bigint THEN payload END,
+                CASE WHEN bytes <= $4::bigint THEN message_id END,
+                CASE WHEN bytes <= $4::bigint THEN content_type END,
+                CASE WHEN bytes <= $4::bigint THEN jsonb_typeof(headers) END,
+                CASE WHEN bytes <= $4::bigint AND jsonb_typeof(headers) = 'object' THEN (
                     SELECT string_agg(
                         int4send(octet_length(name)) || convert_to(name, 'UTF8')
                             || int4send(octet_length(coalesce(value, '')))
                             || convert_to(coalesce(value, ''), 'UTF8'), ''::bytea)
                     FROM jsonb_each_text(headers) AS h (name, value)) END
             FROM (
-                SELECT id, bytes, total,
-                    CASE WHEN bytes <= $4::bigint THEN key END AS key,
-                    CASE WHEN bytes <= $4::bigint THEN payload END AS payload,
-                    CASE WHEN bytes <= $4::bigint THEN message_id END AS message_id,
-                    CASE WHEN bytes <= $4::bigint THEN content_type END AS content_type,
-                    CASE WHEN bytes <= $4::bigint THEN headers END AS headers
-                FROM (
-                    SELECT *, sum(bytes) OVER (ORDER BY id) AS total
-                    FROM (
-                        SELECT *, coalesce(octet_length(key), 0)::bigint
-                            + coalesce(octet_length(payload), 0)
-                            + coalesce(octet_length(message_id), 0)
-                            + coalesce(octet_length(content_type), 0)
-                            + coalesce(pg_column_size(headers), 0) AS bytes
-                        FROM dormouse.outbox WHERE exchange_id = $1::bigint
-                        ORDER BY id LIMIT $2::bigint) AS near) AS summed
-                WHERE total - bytes < $3::bigint) AS fitting
+                SELECT *, \(bytes) AS bytes FROM dormouse.outbox
+                WHERE exchange_id = $1::bigint AND id <= (SELECT last FROM fitting)
+                ORDER BY id LIMIT $2::bigint) AS page
             ORDER BY id
             """)
+
+    /// A row's size; values are not compressed, so it is known without reading them.
+    private static let bytes = """
+        (coalesce(octet_length(key), 0)::bigint + coalesce(octet_length(payload), 0)
+            + coalesce(octet_length(message_id), 0) + coalesce(octet_length(content_type), 0)
+            + coalesce(pg_column_size(headers), 0))
+        """
+
+    static let size = Statement(
+        name: "outbox_size", sql: "SELECT pg_relation_size('dormouse.outbox')")
+
+    /// Neither waits for another vacuum, nor takes the lock that shortening the file needs. A role that does not own the
+    /// table gets a warning.
+    static let vacuum = "VACUUM (SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP ON) dormouse.outbox"
 
     /// Only the owner of the exchange judges its rows. The lock lets nobody take the exchange before this is committed.
     static let setAside = Statement(
