@@ -66,10 +66,10 @@ install-units:
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(PREFIX)/lib/sysusers.d' '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d' \
 	    '$(DESTDIR)$(SYSCONFDIR)/dormouse' '$(DESTDIR)$(PREFIX)/share/man/man8' \
 	    '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server/examples'
-	for unit in service socket; do \
-	    sed -e 's|/usr/bin/dormoused|$(PREFIX)/bin/dormoused|; s|/etc/dormouse|$(SYSCONFDIR)/dormouse|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
-	        deploy/dormoused.$$unit >'$(DESTDIR)$(UNITDIR)'/dormoused.$$unit || exit; \
-	    chmod 644 '$(DESTDIR)$(UNITDIR)'/dormoused.$$unit; \
+	for unit in dormoused.service dormoused.socket dormouse-kafka@.service dormouse-rabbitmq@.service; do \
+	    sed -e 's|/usr/bin/dormouse|$(PREFIX)/bin/dormouse|; s|/etc/dormouse|$(SYSCONFDIR)/dormouse|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
+	        deploy/$$unit >'$(DESTDIR)$(UNITDIR)'/$$unit || exit; \
+	    chmod 644 '$(DESTDIR)$(UNITDIR)'/$$unit; \
 	done
 	install -m 644 deploy/dormouse.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/dormouse.conf'
 	install -m 644 deploy/dormouse.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dormouse.conf'

@@ -91,10 +91,12 @@ extension Integration {
             for path in ["etc/dormouse/credentials", "run/dormouse"] {
                 #expect(FileManager.default.fileExists(atPath: "\(root)/\(path)"), "\(path)")
             }
-            for unit in ["service", "socket"] {
-                #expect(
-                    Folder.text("\(root)/lib/systemd/system/dormoused.\(unit)")
-                        == Folder.text("\(UnitFile.folder)/dormoused.\(unit)"))
+            for unit in [
+                "dormouse-kafka@.service", "dormouse-rabbitmq@.service", "dormoused.service",
+                "dormoused.socket",
+            ] {
+                let text = Folder.text("\(root)/lib/systemd/system/\(unit)")
+                #expect(!text.isEmpty && text == Folder.text("\(UnitFile.folder)/\(unit)"))
             }
             let conffiles = try Command.check([
                 "/usr/bin/dpkg-query", "--admindir=\(root)/var/lib/dpkg", "-f", "${Conffiles}",

@@ -37,6 +37,34 @@ extension Integration {
             try body(root)
         }
 
+        /// The connectors' templates.
+        @Test(arguments: ["kafka", "rabbitmq"])
+        func systemdUnderstandsTheConnectorsUnits(broker: String) throws {
+            try self.withRoot { root in
+                let name = "dormouse-\(broker)@"
+                try Command.check(["/bin/cp", "/bin/true", "\(root)/usr/bin/dormouse-\(broker)"])
+                try Command.check([
+                    "/bin/cp", "\(UnitFile.folder)/\(name).service",
+                    "\(root)/usr/lib/systemd/system",
+                ])
+                let verified = try Command.run([
+                    "/usr/bin/systemd-analyze", "--root=\(root)", "verify", "--man=no",
+                    "\(name)orders.service",
+                ])
+                #expect(
+                    verified.end == .exit(0) && verified.output + verified.errors == "",
+                    "\(verified.output)\(verified.errors)")
+                let security = try Command.run([
+                    "/usr/bin/systemd-analyze", "--root=\(root)", "security", "--offline=true",
+                    "--threshold=\(Self.exposureMax)", "\(name)orders.service",
+                ])
+                let verdict = security.output.split(separator: "\n").last ?? ""
+                #expect(
+                    security.end == .exit(0) && verdict.contains("exposure level"),
+                    "\(verdict)\(security.errors)")
+            }
+        }
+
         private func dropIns() throws -> [String] {
             try FileManager.default.contentsOfDirectory(atPath: "\(UnitFile.folder)/dropins")
                 .sorted()
