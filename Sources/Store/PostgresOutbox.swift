@@ -7,8 +7,11 @@ package actor PostgresOutbox: Outbox {
     private nonisolated let executor = ThreadExecutor(name: "outbox")
     private let connection: ReconnectingConnection
     private var rowsSinceVacuum = 0
+    private let rowsPerVacuum: Int
 
-    package init(_ settings: ConnectionSettings) {
+    /// A vacuum takes some 200 ms: with half a million rows it adds less than half a microsecond to each.
+    package init(_ settings: ConnectionSettings, rowsPerVacuum: Int = 500_000) {
+        self.rowsPerVacuum = rowsPerVacuum
         self.connection = ReconnectingConnection(settings)
         self.connection.prepareEach(LogReader.prepare)
     }
@@ -63,7 +66,7 @@ package actor PostgresOutbox: Outbox {
     /// load Postgres' own vacuum comes too seldom (each minute); in a table that has become large it is left to it, since a
     /// vacuum holds up the moves.
     private func vacuumIfDue() throws(Failure) {
-        guard self.rowsSinceVacuum >= Self.rowsPerVacuum else { return }
+        guard self.rowsSinceVacuum >= self.rowsPerVacuum else { return }
         self.rowsSinceVacuum = 0
         try self.connection.perform { connection throws(Failure) in
             let bytes = try connection.run(OutboxStatements.size).integer(0, 0)
@@ -72,8 +75,6 @@ package actor PostgresOutbox: Outbox {
         }
     }
 
-    /// So a vacuum of some 200 ms adds less than half a microsecond to each.
-    private static let rowsPerVacuum = 500_000
     private static let vacuumBytesMax: Int64 = 256 << 20
 
     package func setAside(_ rows: [UnfitRow], of exchange: ExchangeID, owner: OwnerEpoch)

@@ -109,6 +109,39 @@ import Testing
         }
     }
 
+    @Test func aRowThatIsCommittedBetweenThoseThatMoveStays() async throws {
+        try await self.with { it in
+            try it.publish("'main', 'first', 'x'")
+            let late = try PostgresConnection(it.settings)
+            try late.execute("BEGIN; SELECT dormouse.publish('main', 'between', 'x')")
+            try it.publish("'main', 'last', 'x'")
+            let page = try await it.page()
+            #expect(page.rows.count == 2)
+            try late.execute("COMMIT")
+            #expect(await it.append(page, after: 0) == .committed)
+            #expect(try it.text("SELECT string_agg(key, ' ') FROM dormouse.outbox") == "between")
+        }
+    }
+
+    /// Rows that have left lie in the way of every look, and Postgres' own vacuum comes once a minute.
+    @Test func aBusyOutboxIsVacuumed() async throws {
+        try await self.with { it in
+            let outbox = PostgresOutbox(it.settings, rowsPerVacuum: 20)
+            let vacuums =
+                "SELECT vacuum_count FROM pg_stat_all_tables WHERE relid = 'dormouse.outbox'::regclass"
+            for (round, expected) in ["0", "1"].enumerated() {
+                try it.writer.execute(
+                    "SELECT count(dormouse.publish('main', 'k', 'x'::text)) FROM generate_series(1, 10)"
+                )
+                let page = try await outbox.read(it.main.id, it.limits)
+                #expect(await it.append(page, after: UInt64(round) * 10) == .committed)
+                #expect(try await outbox.waiting().isEmpty)
+                #expect(try it.text(vacuums) == expected)
+            }
+            await outbox.close()
+        }
+    }
+
     @Test func everyKindOfPayloadAndItsHeadersAreCarried() async throws {
         try await self.with { it in
             try it.publish(#"'main', 'a', 'ż'::text, headers => '{"n": 1, "ü": "v", "e": null}'"#)
