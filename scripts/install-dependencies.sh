@@ -4,7 +4,7 @@
 #
 # usage: scripts/install-dependencies.sh [test]
 #
-# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ, zsh and
+# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ, pgbouncer, socat, zsh and
 # fish for the completion, systemd-analyze and libseccomp for the units, promtool for the metrics.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
@@ -65,7 +65,7 @@ for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compile
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then
-    for package in amqp-tools fish libseccomp-dev mandoc openssl rabbitmq-server systemd valgrind zsh; do
+    for package in amqp-tools fish libseccomp-dev mandoc openssl pgbouncer rabbitmq-server socat systemd valgrind zsh; do
         is_installed "$package" || missing+=("$package")
     done
 fi
@@ -119,10 +119,11 @@ allow_cluster() {
     policy_file=
 }
 
-# RabbitMQ would be started as a service with its installation. The tests start nodes of their own, so for this
+# RabbitMQ and pgbouncer would be started as services with their installation. The tests start their own, so for this
 # time nothing is started; the machine's own policy stays where there is one.
 services_policy=/usr/sbin/policy-rc.d
 made_services_policy=no
+services=()
 forbid_services() {
     [ ! -e "$services_policy" ] || return 0
     made_services_policy=yes
@@ -134,12 +135,15 @@ allow_services() {
     "${as_root[@]}" rm -f "$services_policy"
     made_services_policy=no
     # Nor at the next start of the machine.
-    [ ! -d /run/systemd/system ] || "${as_root[@]}" systemctl disable --quiet rabbitmq-server 2>/dev/null || true
+    [ ! -d /run/systemd/system ] || "${as_root[@]}" systemctl disable --quiet "${services[@]}" 2>/dev/null || true
 }
 trap 'allow_cluster; allow_services' EXIT
 
 [ "$needs_server" = yes ] && forbid_cluster
-case " ${missing[*]} " in *" rabbitmq-server "*) forbid_services ;; esac
+for package in pgbouncer rabbitmq-server; do
+    case " ${missing[*]} " in *" $package "*) services+=("$package") ;; esac
+done
+[ ${#services[@]} -eq 0 ] || forbid_services
 
 apt update || say "could not refresh all package lists; trying with those that are here"
 if ! apt install --yes --no-install-recommends "${missing[@]}"; then

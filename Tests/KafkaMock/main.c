@@ -1,12 +1,14 @@
 /*
- * A Kafka cluster for tests: librdkafka's mock brokers, and a producer and a consumer of theirs. Reads commands from
- * standard input, one a line, and says when each is done.
+ * A Kafka cluster for tests: librdkafka's mock brokers, or with arguments (brokers, then NAME=VALUE settings of librdkafka) one
+ * that runs elsewhere, and a producer and a consumer of it. Reads commands from standard input, one a line, and says
+ * when each is done.
  *
  *     topic NAME PARTITIONS
  *     produce TOPIC PARTITION FIRST COUNT [BYTES]   payloads "PARTITION:NUMBER", filled with blanks up to BYTES
+ *     numbers TOPIC FIRST LAST                       every second number, with a header, into partition 0
  *     special TOPIC PARTITION                        a key, headers, a message without value, one with too many headers
  *     consume TOPIC COUNT                            prints so many messages from the beginning on
- *     down BROKER | up BROKER
+ *     down BROKER | up BROKER                        of mock brokers
  */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -16,6 +18,8 @@
 
 static rd_kafka_t *producer;
 static const char *bootstraps;
+static char **settings;
+static int setting_count;
 
 static void die(const char *what)
 {
@@ -29,6 +33,15 @@ static rd_kafka_t *new_client(rd_kafka_type_t kind, const char *group)
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "bootstrap.servers", bootstraps, text, sizeof(text));
     rd_kafka_conf_set(conf, "linger.ms", "1", text, sizeof(text));
+    for (int i = 0; i < setting_count; i++) {
+        char name[128];
+        const char *sign = strchr(settings[i], '=');
+        if (sign == NULL || (size_t)(sign - settings[i]) >= sizeof(name))
+            die("expected NAME=VALUE");
+        snprintf(name, sizeof(name), "%.*s", (int)(sign - settings[i]), settings[i]);
+        if (rd_kafka_conf_set(conf, name, sign + 1, text, sizeof(text)) != RD_KAFKA_CONF_OK)
+            die(text);
+    }
     if (kind == RD_KAFKA_PRODUCER) {
         rd_kafka_conf_set(conf, "message.max.bytes", "4000000", text, sizeof(text));
     } else {
@@ -53,6 +66,28 @@ static void check(rd_kafka_resp_err_t code)
         die(rd_kafka_err2str(code));
 }
 
+static void create_topic(const char *name, int partitions)
+{
+    char text[512];
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, text, sizeof(text));
+    if (topic == NULL)
+        die(text);
+    rd_kafka_queue_t *answers = rd_kafka_queue_new(producer);
+    rd_kafka_CreateTopics(producer, &topic, 1, NULL, answers);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(answers, 30000);
+    if (event == NULL)
+        die("the broker does not make topics");
+    check(rd_kafka_event_error(event));
+    size_t count;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    for (size_t i = 0; i < count; i++)
+        check(rd_kafka_topic_result_error(results[i]));
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(answers);
+    rd_kafka_NewTopic_destroy(topic);
+}
+
 static void produce(const char *topic, int partition, int first, int count, int bytes)
 {
     size_t size = bytes > 64 ? (size_t)bytes : 64;
@@ -75,6 +110,19 @@ static void produce(const char *topic, int partition, int first, int count, int 
         check(code);
     }
     free(payload);
+    flush();
+}
+
+static void numbers(const char *topic, int first, int last)
+{
+    char payload[16];
+    for (int number = first; number <= last; number += 2) {
+        int length = snprintf(payload, sizeof(payload), "%d", number);
+        check(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                                RD_KAFKA_V_VALUE(payload, (size_t)length),
+                                RD_KAFKA_V_HEADER("tenant", "acme", -1),
+                                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END));
+    }
     flush();
 }
 
@@ -139,7 +187,7 @@ static void consume(const char *topic, int count)
         die("fewer messages came than were asked for");
 }
 
-int main(void)
+static rd_kafka_mock_cluster_t *new_cluster(void)
 {
     char text[512];
     rd_kafka_t *host =
@@ -149,7 +197,15 @@ int main(void)
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 3);
     if (cluster == NULL)
         die("cannot make brokers");
-    bootstraps = rd_kafka_mock_cluster_bootstraps(cluster);
+    return cluster;
+}
+
+int main(int argc, char **argv)
+{
+    rd_kafka_mock_cluster_t *cluster = argc > 1 ? NULL : new_cluster();
+    bootstraps = cluster == NULL ? argv[1] : rd_kafka_mock_cluster_bootstraps(cluster);
+    settings = argv + 2;
+    setting_count = argc - 2;
     producer = new_client(RD_KAFKA_PRODUCER, NULL);
     printf("brokers %s\n", bootstraps);
     fflush(stdout);
@@ -158,16 +214,19 @@ int main(void)
     while (fgets(line, sizeof(line), stdin) != NULL) {
         four = 0;
         if (sscanf(line, "topic %127s %d", name, &one) == 2)
-            check(rd_kafka_mock_topic_create(cluster, name, one, 1));
+            cluster == NULL ? create_topic(name, one)
+                            : check(rd_kafka_mock_topic_create(cluster, name, one, 1));
         else if (sscanf(line, "produce %127s %d %d %d %d", name, &one, &two, &three, &four) >= 4)
             produce(name, one, two, three, four);
+        else if (sscanf(line, "numbers %127s %d %d", name, &one, &two) == 3)
+            numbers(name, one, two);
         else if (sscanf(line, "special %127s %d", name, &one) == 2)
             special(name, one);
         else if (sscanf(line, "consume %127s %d", name, &one) == 2)
             consume(name, one);
-        else if (sscanf(line, "down %d", &one) == 1)
+        else if (cluster != NULL && sscanf(line, "down %d", &one) == 1)
             check(rd_kafka_mock_broker_set_down(cluster, one));
-        else if (sscanf(line, "up %d", &one) == 1)
+        else if (cluster != NULL && sscanf(line, "up %d", &one) == 1)
             check(rd_kafka_mock_broker_set_up(cluster, one));
         else
             die("there is no such command");
