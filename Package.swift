@@ -53,7 +53,8 @@ let package = Package(
             name: "CLibMicrohttpd", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
         .target(
-            name: "MetricsPage", dependencies: ["Core", "CLibMicrohttpd"], swiftSettings: strict),
+            name: "MetricsPage", dependencies: ["Core", "Net", "CLibMicrohttpd"],
+            swiftSettings: strict),
         .target(
             name: "Engine", dependencies: ["Core", "Channels", "Diagnostics", "Wire"],
             swiftSettings: strict),
@@ -104,7 +105,8 @@ let package = Package(
             name: "CLibRDKafka", pkgConfig: "rdkafka",
             providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
         .target(
-            name: "Connector", dependencies: ["Core", "Diagnostics", "DormouseClient"],
+            name: "Connector",
+            dependencies: ["Core", "Channels", "Diagnostics", "MetricsPage", "DormouseClient"],
             swiftSettings: strict),
         .executableTarget(
             name: "KafkaConnector",

@@ -178,6 +178,16 @@ int rabbit_declare_queue(rabbit *broker, const char *name, const char *type, boo
     return check_last(broker, type == NULL ? "cannot find the queue" : "cannot declare the queue");
 }
 
+int rabbit_depth(rabbit *broker, const char *queue, uint32_t *count)
+{
+    amqp_queue_declare_ok_t *answer =
+        amqp_queue_declare(broker->connection, CHANNEL, text_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+    if (answer == NULL)
+        return check_last(broker, "cannot ask for the depth of the queue");
+    *count = answer->message_count;
+    return 0;
+}
+
 int rabbit_bind(rabbit *broker, const char *queue, const char *exchange, const char *pattern)
 {
     amqp_queue_bind(broker->connection, CHANNEL, text_bytes(queue), text_bytes(exchange),

@@ -37,13 +37,18 @@ package struct Forwarding {
     /// Calls `send` with what came, and acknowledges it when that returns. Goes on after every trouble until the
     /// program is told to end; `internal` from `send` ends it.
     package func run(
-        _ logger: Logger, _ send: ([Core.Event]) throws(Failure) -> Void
+        _ logger: Logger, _ metrics: ConnectorMetrics,
+        _ send: ([Core.Event]) throws(Failure) -> Void
     ) throws(Failure) {
         var backOff = BackOff()
+        var former: UInt64 = 0
+        // The broker is connected to when there is something for it.
+        metrics.update { $0.brokerTrouble = nil }
         while !Stop.isRequested {
             let failure: String
             do throws(DormouseError) {
                 let client = try BlockingClient(self.uri, options: self.options)
+                defer { former += client.connections }
                 var options = SubscribeOptions(
                     name: self.name, Filter(patterns: self.patterns),
                     from: self.isFromFirst ? .first : .next)
@@ -52,15 +57,20 @@ package struct Forwarding {
                 options.creditBytes = 4 << 20
                 let subscription = try client.subscribe(options)
                 logger.info("forwarding", [.subscriber: self.name])
-                guard let problem = try self.hand(on: subscription, of: client, &backOff, send)
+                metrics.note(client, former: former)
+                guard
+                    let problem = try self.hand(
+                        on: subscription, of: client, &backOff, metrics, former: former, send)
                 else {
                     return try subscription.end()
                 }
                 if problem.code == .internal { throw DormouseError(.internal, problem.message) }
                 failure = problem.description
+                metrics.update { $0.brokerTrouble = failure }
             } catch {
                 if error.status == .internal { throw Failure(.internal, error.message) }
                 failure = error.description
+                metrics.update { $0.serverTrouble = failure }
             }
             let pause = backOff.failed(random: .random(in: 0..<1))
             logger.warning(
@@ -72,7 +82,7 @@ package struct Forwarding {
     /// Until the program is told to end (nil), or the broker fails.
     private func hand(
         on subscription: BlockingSubscription, of client: BlockingClient, _ backOff: inout BackOff,
-        _ send: ([Core.Event]) throws(Failure) -> Void
+        _ metrics: ConnectorMetrics, former: UInt64, _ send: ([Core.Event]) throws(Failure) -> Void
     ) throws(DormouseError) -> Failure? {
         while !Stop.isRequested {
             let batch = try subscription.next { batch in
@@ -80,10 +90,21 @@ package struct Forwarding {
             }
             guard let batch else {
                 try client.wait(milliseconds: 100)
+                metrics.note(client, former: former)
                 continue
             }
+            let bytes = batch.events.reduce(0) { $0 + $1.payload.count }
+            metrics.update {
+                $0.taken += UInt64(batch.events.count)
+                $0.takenBytes += UInt64(bytes)
+            }
             do throws(Failure) { try send(batch.events) } catch { return error }
+            metrics.update {
+                $0.stored += UInt64(batch.events.count)
+                $0.brokerTrouble = nil
+            }
             try subscription.acknowledge(upto: batch.upto)
+            metrics.acknowledged()
             try client.process()
             backOff.succeeded()
         }

@@ -47,6 +47,10 @@ package struct Program: Sendable {
             "the Dormouse server and exchange (default dormouse://127.0.0.1:3673/main)"),
         Flag(
             "token-file", "FILE", "read the token from this file; secrets are never given as flags"),
+        Flag(
+            "metrics", "ADDRESS",
+            "serve /metrics for Prometheus, /healthz and /readyz here, such as 127.0.0.1:9674; a loopback address"
+        ),
         Flag("log-level", "LEVEL", "error, warning, info or debug (default info)"),
         Flag("help", nil, "print this and end"),
         Flag("version", nil, "print the version and end"),
@@ -152,16 +156,4 @@ package struct Settings: Hashable, Sendable {
         let bytes = line.prefix { $0 != 0 && $0 != 10 && $0 != 13 }.map { UInt8(bitPattern: $0) }
         return String(decoding: bytes, as: UTF8.self)
     }
-}
-
-/// Ours, by name.
-package func processEnvironment() -> [String: String] {
-    var variables: [String: String] = [:]
-    var entry = environ
-    while let text = entry.pointee {
-        let parts = String(cString: text).split(separator: "=", maxSplits: 1)
-        if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
-        entry += 1
-    }
-    return variables
 }

@@ -15,17 +15,23 @@ package final class Sink {
     private let uri: String
     private let options: [String: String]
     private let logger: Logger
+    private let metrics: ConnectorMetrics
     private var client: BlockingClient?
+    /// Connections of clients that were given up.
+    private var formerConnections: UInt64 = 0
     private var backOff = BackOff()
     package private(set) var storedEvents: UInt64 = 0
     package private(set) var duplicateEvents: UInt64 = 0
 
-    package init(_ settings: Settings, program: Program, logger: Logger) throws(Failure) {
+    package init(
+        _ settings: Settings, program: Program, logger: Logger, metrics: ConnectorMetrics
+    ) throws(Failure) {
         self.uri = settings.text("server") ?? "dormouse://127.0.0.1:3673/main"
         var options = ["client": program.name]
         if let token = try settings.secret("token-file") { options["token"] = token }
         self.options = options
         self.logger = logger
+        self.metrics = metrics
         do throws(DormouseError) {
             try BlockingClient.check(self.uri)
         } catch {
@@ -64,7 +70,7 @@ package final class Sink {
             } catch {
                 guard error.status == .aborted else { throw error }
                 // A new connection is newer than whoever has taken the producer.
-                self.client = nil
+                self.drop()
                 self.logger.info(
                     "somebody else publishes as this producer; asking how far it got",
                     [.producer: producer, .reason: error.message])
@@ -72,8 +78,13 @@ package final class Sink {
             }
         }
         if case .stored(let duplicates) = outcome {
-            self.storedEvents += UInt64(events.count - min(duplicates, events.count))
+            let stored = UInt64(events.count - min(duplicates, events.count))
+            self.storedEvents += stored
             self.duplicateEvents += UInt64(duplicates)
+            self.metrics.update {
+                $0.stored += stored
+                $0.duplicates += UInt64(duplicates)
+            }
         }
         return outcome
     }
@@ -115,13 +126,17 @@ package final class Sink {
         guard let client = self.client else { return }
         do throws(DormouseError) {
             try client.process()
+            self.metrics.note(client, former: self.formerConnections)
         } catch {
-            self.client = nil
+            self.drop()
+            self.metrics.update { $0.serverTrouble = error.description }
         }
     }
 
-    /// Whether the connection is there; tries once, when the last failure is long enough ago.
-    package var isConnected: Bool { self.client?.isConnected ?? false }
+    private func drop() {
+        self.formerConnections += self.client?.connections ?? 0
+        self.client = nil
+    }
 
     private func connected() throws(Stopped) -> BlockingClient {
         if let client = self.client { return client }
@@ -129,6 +144,7 @@ package final class Sink {
             do throws(DormouseError) {
                 let client = try BlockingClient(self.uri, options: self.options)
                 self.client = client
+                self.metrics.note(client, former: self.formerConnections)
                 self.logger.info("connected to the Dormouse server")
                 return client
             } catch {
@@ -146,10 +162,11 @@ package final class Sink {
             do throws(DormouseError) {
                 let value = try body(client)
                 self.backOff.succeeded()
+                self.metrics.note(client, former: self.formerConnections)
                 return value
             } catch {
                 // Also what a new connection cannot cure, such as a missing exchange: somebody may.
-                self.client = nil
+                self.drop()
                 self.failed(what, error)
                 if Stop.isRequested { throw Stopped() }
             }
@@ -158,6 +175,7 @@ package final class Sink {
 
     private func failed(_ what: String, _ error: DormouseError) {
         let pause = self.backOff.failed(random: .random(in: 0..<1))
+        self.metrics.update { $0.serverTrouble = "\(what): \(error.description)" }
         self.logger.warning(
             "\(what); trying again", [.error: error.description, .milliseconds: "\(pause)"])
         Stop.pause(milliseconds: pause)

@@ -22,17 +22,8 @@ extension Daemon {
     /// Early, so that a server that waits for its database can be asked why.
     func startPage() throws(Failure) {
         guard let text = self.options.metrics else { return }
-        let address = try ListenAddress(parsing: text)
-        guard case .tcp = address, address.isLocal else {
-            throw Failure(
-                .invalidArgument,
-                "--metrics \(text) is reachable from elsewhere, and everybody may read that page; expected "
-                    + "127.0.0.1:PORT or [::1]:PORT. Let something on this machine that checks who asks pass it on"
-            )
-        }
-        let socket = try ListeningSocket(address)
         let (bulletin, health, loop) = (self.bulletin, self.health, self.loop)
-        self.page = try MetricsPage(listening: socket.descriptor) { path in
+        let listening = try MetricsPage.listen(at: text) { path in
             switch path {
             case "/metrics":
                 Self.metricsAnswer(bulletin.next(milliseconds: Limits.metricsMillisecondsMax))
@@ -41,7 +32,8 @@ extension Daemon {
             case _: nil
             }
         }
-        self.say("metrics on http://\(socket.name)/metrics")
+        self.page = listening.page
+        self.say("metrics on http://\(listening.name)/metrics")
     }
 
     func stopPage() {

@@ -38,7 +38,7 @@ enum ExitCode {
 struct Main {
     static func main() {
         do throws(Failure) {
-            let environment = Self.environment()
+            let environment = processEnvironment()
             let invocation = try Invocation(
                 arguments: Array(CommandLine.arguments.dropFirst()), environment: environment)
             switch invocation {
@@ -79,16 +79,5 @@ struct Main {
         let prefix = standardErrorIsJournal() ? "<3>" : "dormoused: "
         let text = Array("\(prefix)\(failure.description)\n".utf8)
         _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-    }
-
-    private static func environment() -> [String: String] {
-        var variables: [String: String] = [:]
-        var entry = environ
-        while let text = entry.pointee {
-            let parts = String(cString: text).split(separator: "=", maxSplits: 1)
-            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
-            entry += 1
-        }
-        return variables
     }
 }

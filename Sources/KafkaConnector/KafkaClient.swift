@@ -38,6 +38,12 @@ final class KafkaClient {
         self.inbox = Inbox()
         rd_kafka_conf_set_opaque(
             configuration, Unmanaged.passUnretained(self.inbox).toOpaque())
+        // Called within `poll`, on its thread. Without it they would only be logged.
+        rd_kafka_conf_set_error_cb(configuration) { _, code, reason, opaque in
+            guard let opaque, let reason else { return }
+            let inbox = Unmanaged<Inbox>.fromOpaque(opaque).takeUnretainedValue()
+            inbox.troubles.append((rd_kafka_resp_err_t(rawValue: code), String(cString: reason)))
+        }
         if kind == RD_KAFKA_CONSUMER {
             // Called within `poll`, on its thread.
             rd_kafka_conf_set_rebalance_cb(configuration) { _, code, list, opaque in
@@ -101,6 +107,12 @@ final class KafkaClient {
         return .message(place, offset: message.pointee.offset, KafkaMapping.event(message, place))
     }
 
+    /// What is wrong with brokers, as it came with a poll.
+    func takeTroubles() -> [(code: rd_kafka_resp_err_t, text: String)] {
+        defer { self.inbox.troubles = [] }
+        return self.inbox.troubles
+    }
+
     /// Assignments that came with a poll; each must be answered by `assign`.
     func takeRebalances() -> [Rebalance] {
         defer { self.inbox.rebalances = [] }
@@ -143,6 +155,23 @@ final class KafkaClient {
         return code == RD_KAFKA_RESP_ERR_NO_ERROR ? (low, high) : nil
     }
 
+    /// The next offset to be written, as the last answer for this partition has told; asks nobody.
+    func newestOffset(_ place: TopicPartition) -> Int64? {
+        var low: Int64 = 0
+        var high: Int64 = 0
+        let code = rd_kafka_get_watermark_offsets(
+            self.handle, place.topic, place.partition, &low, &high)
+        return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : nil
+    }
+
+    /// Whether a broker answers within a second.
+    var isAnswering: Bool {
+        var metadata: UnsafePointer<rd_kafka_metadata>?
+        let code = rd_kafka_metadata(self.handle, 0, nil, &metadata, 1_000)
+        rd_kafka_metadata_destroy(metadata)
+        return code == RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
     /// Leaves the group.
     func closeConsumer() {
         _ = rd_kafka_consumer_close(self.handle)
@@ -180,6 +209,7 @@ final class KafkaClient {
     /// Takes delivery reports. Returns how many came so far, and what was wrong with one of them.
     func serve(milliseconds: Int32) -> (reported: Int, failure: String?) {
         rd_kafka_poll(self.handle, milliseconds)
+        self.inbox.troubles = []
         return (self.inbox.reported, self.inbox.failure)
     }
 
@@ -230,6 +260,7 @@ struct Rebalance {
 /// Where callbacks put what they are told. librdkafka calls them inside `poll` and `serve` only, on that thread.
 private final class Inbox {
     var rebalances: [Rebalance] = []
+    var troubles: [(code: rd_kafka_resp_err_t, text: String)] = []
     var reported = 0
     var failure: String?
 }

@@ -11,16 +11,21 @@ final class KafkaForward {
     private let kafka: KafkaClient
     private let settings: Forwarding
     private let logger: Logger
+    private let metrics: ConnectorMetrics
     private var produced = 0
 
-    init(_ properties: [(String, String)], _ settings: Forwarding, logger: Logger) throws(Failure) {
+    init(
+        _ properties: [(String, String)], _ settings: Forwarding, logger: Logger,
+        metrics: ConnectorMetrics
+    ) throws(Failure) {
         self.kafka = try KafkaClient(RD_KAFKA_PRODUCER, properties)
         self.settings = settings
         self.logger = logger
+        self.metrics = metrics
     }
 
     func run() throws(Failure) {
-        try self.settings.run(self.logger) { (batch) throws(Failure) in
+        try self.settings.run(self.logger, self.metrics) { (batch) throws(Failure) in
             for event in batch { try self.produce(event) }
             // Kafka's own time limit for a message ends this.
             while true {

@@ -17,20 +17,27 @@ final class KafkaSource {
     private let kafka: KafkaClient
     private let sink: Sink
     private let logger: Logger
+    private let metrics: ConnectorMetrics
     /// Stands for the Kafka cluster in the names of producers.
     private let name: String
     private var partitions: [TopicPartition: OffsetMachine] = [:]
     private var eventBytesMax = 0
     private var parked = 0
+    /// When the lags were last shown.
+    private var lagsAt = ContinuousClock.now
+    private var isBrokerAway = true
     private var lastTold: [String: ContinuousClock.Instant] = [:]
 
     init(
-        _ properties: [(String, String)], topics: [String], name: String, sink: Sink, logger: Logger
+        _ properties: [(String, String)], topics: [String], name: String, sink: Sink,
+        logger: Logger,
+        metrics: ConnectorMetrics
     ) throws(Failure) {
         self.kafka = try KafkaClient(RD_KAFKA_CONSUMER, properties)
         self.sink = sink
         self.name = name
         self.logger = logger
+        self.metrics = metrics
         try self.kafka.subscribe(topics)
     }
 
@@ -52,10 +59,14 @@ final class KafkaSource {
         let isWaiting = self.partitions.values.allSatisfy(\.isEmpty)
         let found = self.kafka.poll(milliseconds: isWaiting ? 100 : 0)
         for rebalance in self.kafka.takeRebalances() { try self.rebalance(rebalance) }
+        for trouble in self.kafka.takeTroubles() {
+            try self.trouble(nil, trouble.code, trouble.text)
+        }
         switch found {
         case .nothing:
             try self.publishAll()
             self.sink.tend()
+            self.showLags()
         case .message(let place, let offset, let event):
             try self.received(event, at: offset, of: place)
         case .trouble(let place, let code, let text):
@@ -69,11 +80,17 @@ final class KafkaSource {
     // MARK: Messages
 
     private func received(_ event: Event, at offset: Int64, of place: TopicPartition) throws {
+        self.metrics.update {
+            $0.taken += 1
+            $0.takenBytes += UInt64(event.payload.count)
+        }
+        self.brokerAnswers()
         if self.eventBytesMax == 0 { self.eventBytesMax = try self.sink.eventBytesMax() }
         let fitted = Parking.fit(
             event, place: "kafka.\(place.topic)", eventBytesMax: self.eventBytesMax)
         if let reason = fitted.reason {
             self.parked += 1
+            self.metrics.update { $0.parked += 1 }
             self.tell("parked \(place)") {
                 self.logger.warning(
                     "a message cannot be an event and was parked under the key error.kafka",
@@ -105,6 +122,8 @@ final class KafkaSource {
             switch outcome {
             case .stored:
                 self.partitions[place]?.published(run.events.count)
+                self.metrics.acknowledged()
+                self.show(place)
             case .mustAsk:
                 self.partitions[place]?.mustAsk()
                 let offset = try self.ask(place)
@@ -128,6 +147,7 @@ final class KafkaSource {
         // What was gathered is published first: it is ours until it is given back.
         if !rebalance.isAssigned { try self.publishAll() }
         self.partitions = [:]
+        self.metrics.update { $0.sources = [:] }
         guard rebalance.isAssigned else {
             self.logger.info("partitions given back", [.count: "\(rebalance.partitions.count)"])
             return try self.kafka.assign(nil)
@@ -139,10 +159,46 @@ final class KafkaSource {
             // A partition that nothing is known of is read from its beginning, whatever that is.
             offsets[place] =
                 offset == 0 ? Int64(RD_KAFKA_OFFSET_BEGINNING) : Int64(clamping: offset)
+            self.show(place)
             self.logger.info(
                 "reading a partition", [.source: "\(place)", .position: "\(offset)"])
         }
         try self.kafka.assign(offsets)
+        // The group's coordinator has answered.
+        self.brokerAnswers()
+    }
+
+    // MARK: What is shown
+
+    private func show(_ place: TopicPartition) {
+        guard let machine = self.partitions[place] else { return }
+        let high = self.kafka.newestOffset(place)
+        self.metrics.update {
+            $0.sources["\(place)"] = .init(
+                position: machine.stored,
+                lag: high.map { UInt64(max(0, $0)) }.map { $0 - min($0, machine.stored) },
+                isLost: machine.state == .lost)
+        }
+    }
+
+    /// Once a second: partitions that nothing comes from have a lag, too.
+    private func showLags() {
+        self.metrics.beat()
+        guard ContinuousClock.now - self.lagsAt > .seconds(1) else { return }
+        self.lagsAt = .now
+        for place in self.partitions.keys { self.show(place) }
+        if self.isBrokerAway, !self.partitions.isEmpty, self.kafka.isAnswering {
+            self.brokerAnswers()
+        }
+    }
+
+    private func brokerAnswers() {
+        guard self.isBrokerAway else { return }
+        self.isBrokerAway = false
+        self.metrics.update {
+            $0.brokerConnections += 1
+            $0.brokerTrouble = nil
+        }
     }
 
     // MARK: Trouble
@@ -155,6 +211,10 @@ final class KafkaSource {
             || code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
             || code == RD_KAFKA_RESP_ERR__BAD_MSG
         guard isLost, let place, self.partitions[place] != nil else {
+            if code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN {
+                self.isBrokerAway = true
+                self.metrics.update { $0.brokerTrouble = text }
+            }
             return self.tell("\(code.rawValue)") {
                 self.logger.warning("Kafka says something is wrong", [.error: text])
             }
@@ -162,6 +222,7 @@ final class KafkaSource {
         try self.publish(place)
         let stored = self.partitions[place]?.stored ?? 0
         self.partitions[place]?.becameLost()
+        self.show(place)
         try self.kafka.pause(place)
         let there = self.kafka.offsets(place).map { "\($0.low) to \($0.high - 1)" } ?? "unknown"
         self.logger.error(

@@ -35,7 +35,7 @@ struct Main {
             """)
 
     static func main() {
-        Self.program.main { (settings, logger) throws(Failure) in
+        Self.program.main { (settings, logger, metrics) throws(Failure) in
             let brokers = try settings.required("brokers", "where is the Kafka cluster?")
             let topics = settings.all("topic")
             guard !topics.isEmpty else {
@@ -52,14 +52,17 @@ struct Main {
                 let forwarding = try Forwarding(
                     settings, name: name, program: Self.program, target: topics[0])
                 return try KafkaForward(
-                    properties + Self.producerProperties, forwarding, logger: logger
+                    properties + Self.producerProperties, forwarding, logger: logger,
+                    metrics: metrics
                 ).run()
             }
             properties.append(("group.id", settings.text("group") ?? "dormouse"))
             let source = try KafkaSource(
                 properties + Self.consumerProperties, topics: topics,
                 name: settings.text("name") ?? "kafka",
-                sink: try Sink(settings, program: Self.program, logger: logger), logger: logger)
+                sink: try Sink(
+                    settings, program: Self.program, logger: logger, metrics: metrics),
+                logger: logger, metrics: metrics)
             try source.run()
         }
     }

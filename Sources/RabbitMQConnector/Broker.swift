@@ -50,6 +50,39 @@ struct BrokerAddress: Hashable {
     }
 }
 
+/// The nodes of a cluster, of which one is connected to.
+struct BrokerAddresses {
+    private let all: [BrokerAddress]
+    private var next = 0
+
+    /// Not empty.
+    init(_ texts: [String], password: String?, authorities: String?) throws(Failure) {
+        var all: [BrokerAddress] = []
+        for text in texts {
+            all.append(
+                try BrokerAddress(text, password: password, authorities: authorities))
+        }
+        self.all = all
+    }
+
+    /// A connection to the first that answers, beginning with the one after the last: the last one has just been lost.
+    mutating func connect() throws(Failure) -> Broker {
+        var failures: [String] = []
+        for _ in self.all {
+            let address = self.all[self.next % self.all.count]
+            self.next += 1
+            do throws(Failure) {
+                return try Broker(address)
+            } catch {
+                failures.append(
+                    self.all.count == 1
+                        ? error.message : "\(address.host):\(address.port): \(error.message)")
+            }
+        }
+        throw Failure(.unavailable, failures.joined(separator: "; "))
+    }
+}
+
 /// What a message of a queue is for an event.
 struct BrokerMessage: Hashable {
     var tag: UInt64
@@ -66,6 +99,7 @@ struct BrokerMessage: Hashable {
 /// One connection; after a failure it is of no use any more. Used on one thread.
 final class Broker {
     private let handle: OpaquePointer
+    let address: String
     private static let answerMilliseconds: Int32 = 10_000
 
     init(_ address: BrokerAddress) throws(Failure) {
@@ -73,6 +107,7 @@ final class Broker {
             throw Failure(.unavailable, "there is no memory for a connection")
         }
         self.handle = handle
+        self.address = "\(address.host):\(address.port)"
         try self.check(Self.connect(handle, address))
     }
 
@@ -109,6 +144,13 @@ final class Broker {
             return try self.check(rabbit_declare_queue(self.handle, name, nil, false))
         }
         try self.check(rabbit_declare_queue(self.handle, name, type, isSingleActive))
+    }
+
+    /// Messages that are ready in a queue.
+    func depth(of queue: String) throws(Failure) -> UInt64 {
+        var count: UInt32 = 0
+        try self.check(rabbit_depth(self.handle, queue, &count))
+        return UInt64(count)
     }
 
     func bind(_ queue: String, to exchange: String, pattern: String) throws(Failure) {

@@ -14,7 +14,8 @@ struct Main {
         flags: [
             Flag(
                 "broker", "URI",
-                "amqp://USER@HOST:PORT/VHOST, amqps:// with TLS (default amqp://guest@127.0.0.1)"),
+                "amqp://USER@HOST:PORT/VHOST, amqps:// with TLS (default amqp://guest@127.0.0.1); the nodes of a cluster are "
+                    + "tried in turn", isRepeated: true),
             Flag("password-file", "FILE", "read the password from this file's first line"),
             Flag(
                 "authorities", "FILE",
@@ -46,9 +47,9 @@ struct Main {
             """)
 
     static func main() {
-        Self.program.main { (settings, logger) throws(Failure) in
-            let address = try BrokerAddress(
-                settings.text("broker") ?? "amqp://guest@127.0.0.1",
+        Self.program.main { (settings, logger, metrics) throws(Failure) in
+            let brokers = try BrokerAddresses(
+                settings.has("broker") ? settings.all("broker") : ["amqp://guest@127.0.0.1"],
                 password: try settings.secret("password-file"),
                 authorities: settings.text("authorities"))
             if let name = settings.text("forward") {
@@ -58,11 +59,15 @@ struct Main {
                 }
                 let forwarding = try Forwarding(
                     settings, name: name, program: Self.program, target: target)
-                return try RabbitForward(address, forwarding, logger: logger).run()
+                return try RabbitForward(
+                    brokers, forwarding, logger: logger, metrics: metrics
+                ).run()
             }
             let source = RabbitSource(
-                address, try Self.plan(settings),
-                sink: try Sink(settings, program: Self.program, logger: logger), logger: logger)
+                brokers, try Self.plan(settings),
+                sink: try Sink(
+                    settings, program: Self.program, logger: logger, metrics: metrics),
+                logger: logger, metrics: metrics)
             source.run()
         }
     }

@@ -6,20 +6,25 @@ import Diagnostics
 // the broker has confirmed all of its events. At least once, in order.
 
 final class RabbitForward {
-    private let address: BrokerAddress
+    private var brokers: BrokerAddresses
     private let settings: Forwarding
     private let logger: Logger
+    private let metrics: ConnectorMetrics
     private var broker: Broker?
     private var published: UInt64 = 0
 
-    init(_ address: BrokerAddress, _ settings: Forwarding, logger: Logger) {
-        self.address = address
+    init(
+        _ brokers: BrokerAddresses, _ settings: Forwarding, logger: Logger,
+        metrics: ConnectorMetrics
+    ) {
+        self.brokers = brokers
         self.settings = settings
         self.logger = logger
+        self.metrics = metrics
     }
 
     func run() throws(Failure) {
-        try self.settings.run(self.logger) { (events) throws(Failure) in
+        try self.settings.run(self.logger, self.metrics) { (events) throws(Failure) in
             do throws(Failure) {
                 try self.send(events)
             } catch {
@@ -41,14 +46,16 @@ final class RabbitForward {
             self.published += 1
         }
         while try !broker.isConfirmed(self.published, milliseconds: 1_000) {
+            self.metrics.beat()
             if Stop.isRequested { throw Failure(.cancelled, "told to end") }
         }
     }
 
     private func connected() throws(Failure) -> Broker {
         if let broker = self.broker { return broker }
-        let broker = try Broker(self.address)
+        let broker = try self.brokers.connect()
         try broker.confirm()
+        self.metrics.update { $0.brokerConnections += 1 }
         self.published = 0
         self.broker = broker
         return broker

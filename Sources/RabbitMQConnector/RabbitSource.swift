@@ -31,22 +31,30 @@ final class RabbitSource {
     private static let eventsMax = 500
     private static let bytesMax = 256 << 10
 
-    private let address: BrokerAddress
+    private static let depthSeconds = 5
+
+    private var brokers: BrokerAddresses
     private let plan: QueuePlan
     private let sink: Sink
     private let logger: Logger
+    private let metrics: ConnectorMetrics
     private var backOff = BackOff()
     private var queue = QueueMachine()
     private var stream = OffsetMachine(isDense: true)
     private var newestTag: UInt64 = 0
     private var sequence: UInt64 = 0
     private var eventBytesMax = 0
+    private var depthAt = ContinuousClock.now
 
-    init(_ address: BrokerAddress, _ plan: QueuePlan, sink: Sink, logger: Logger) {
-        self.address = address
+    init(
+        _ brokers: BrokerAddresses, _ plan: QueuePlan, sink: Sink, logger: Logger,
+        metrics: ConnectorMetrics
+    ) {
+        self.brokers = brokers
         self.plan = plan
         self.sink = sink
         self.logger = logger
+        self.metrics = metrics
     }
 
     func run() {
@@ -56,6 +64,7 @@ final class RabbitSource {
                 do {
                     try self.serve()
                 } catch let failure as Failure {
+                    self.metrics.update { $0.brokerTrouble = failure.message }
                     let pause = self.backOff.failed(random: .random(in: 0..<1))
                     self.logger.warning(
                         "no messages from RabbitMQ; trying again",
@@ -90,7 +99,7 @@ final class RabbitSource {
 
     /// One connection, for as long as it lasts.
     private func serve() throws {
-        let broker = try Broker(self.address)
+        let broker = try self.brokers.connect()
         try self.declare(broker)
         self.queue.connected()
         var offset: Int64 = -1
@@ -99,12 +108,26 @@ final class RabbitSource {
                 clamping: self.stream.told(stored: try self.sink.ask(self.plan.producer)))
         }
         try broker.consume(self.plan.queue, prefetch: self.plan.prefetch, offset: offset)
-        self.logger.info("consuming", [.source: self.plan.queue, .position: "\(max(0, offset))"])
+        self.metrics.update {
+            $0.brokerConnections += 1
+            $0.brokerTrouble = nil
+        }
+        self.logger.info(
+            "consuming",
+            [
+                .address: broker.address, .source: self.plan.queue,
+                .position: "\(max(0, offset))",
+            ])
+        try self.showDepth(broker)
         while !Stop.isRequested {
+            if ContinuousClock.now - self.depthAt > .seconds(Self.depthSeconds) {
+                try self.showDepth(broker)
+            }
             let isWaiting = self.queue.events.isEmpty && self.stream.isEmpty
             guard let message = try broker.next(milliseconds: isWaiting ? 200 : 0) else {
                 try self.settle(broker)
                 self.sink.tend()
+                self.metrics.beat()
                 continue
             }
             self.backOff.succeeded()
@@ -116,6 +139,18 @@ final class RabbitSource {
             }
         }
         try self.settle(broker)
+    }
+
+    private func showDepth(_ broker: Broker) throws(Failure) {
+        self.depthAt = .now
+        let depth = try broker.depth(of: self.plan.queue)
+        let (isStream, stored) = (self.plan.isStream, self.stream.stored)
+        self.metrics.update {
+            $0.sources[self.plan.queue] = .init(
+                position: isStream ? stored : nil,
+                // A stream's messages stay when they have been read.
+                lag: isStream ? nil : depth)
+        }
     }
 
     private func declare(_ broker: Broker) throws(Failure) {
@@ -132,23 +167,32 @@ final class RabbitSource {
     }
 
     private func received(_ message: BrokerMessage) throws(Failure) {
+        self.metrics.update {
+            $0.taken += 1
+            $0.takenBytes += UInt64(message.body.count)
+        }
         let event = RabbitMapping.event(message, queue: self.plan.queue)
         let fitted = Parking.fit(
             event, place: "rabbitmq.\(self.plan.queue)", eventBytesMax: self.eventBytesMax)
         if let reason = fitted.reason {
+            self.metrics.update { $0.parked += 1 }
             self.logger.warning(
                 "a message cannot be an event and was parked under the key error.rabbitmq",
                 [.source: self.plan.queue, .reason: reason])
         }
         guard self.plan.isStream else {
-            return self.queue.received(
+            let known = self.queue.duplicates
+            self.queue.received(
                 tag: message.tag, id: message.id, isRedelivered: message.isRedelivered,
                 fitted.event, bytes: fitted.bytes)
+            let duplicates = UInt64(self.queue.duplicates - known)
+            return self.metrics.update { $0.duplicates += duplicates }
         }
         self.newestTag = message.tag
         switch self.stream.received(offset: message.offset, fitted.event, bytes: fitted.bytes) {
         case .gathered, .ignored: break
         case .gap:
+            self.metrics.update { $0.sources[self.plan.queue]?.isLost = true }
             throw Failure(
                 .outOfRange,
                 "the stream begins at offset \(message.offset), and what follows \(self.stream.stored) is gone: events would be "
@@ -172,7 +216,10 @@ final class RabbitSource {
             self.sequence += count
             self.queue.published()
         }
-        if let tag = self.queue.takeAcknowledgement() { try broker.acknowledge(tag) }
+        if let tag = self.queue.takeAcknowledgement() {
+            try broker.acknowledge(tag)
+            self.metrics.acknowledged()
+        }
     }
 
     private func settleStream(_ broker: Broker) throws {
@@ -189,5 +236,6 @@ final class RabbitSource {
             }
         }
         try broker.acknowledge(tag)
+        self.metrics.acknowledged()
     }
 }

@@ -94,19 +94,12 @@ extension Integration {
                 }
             }
             let expected = 4 * 6 * 300
-            try eventually("everything has come", seconds: 120) {
-                for connector in connectors where !connector.child.isRunning {
-                    throw Problem("a connector ended: \(connector.child.errors)")
-                }
-                let head = try? database.number(
-                    "SELECT head FROM dormouse.exchange WHERE name = 'main'")
-                return (head ?? 0) >= expected
-            }
+            try connectors.wait(for: expected, in: database)
             try Self.checkOrder(database, expected)
         }
 
         /// Each number of each partition once, in order.
-        private static func checkOrder(_ database: Database, _ expected: Int) throws {
+        static func checkOrder(_ database: Database, _ expected: Int) throws {
             let wrong = try database.query(
                 """
                 SELECT partition, n, row FROM (
@@ -118,6 +111,38 @@ extension Integration {
             #expect(wrong.isEmpty)
             let count = try database.number("SELECT count(*) FROM dormouse.events")
             #expect(count == expected)
+        }
+
+        /// Kafka has eighty megabytes for a connector whose server does not answer.
+        @Test func memoryStaysBoundedWhileTheServerDoesNotAnswer() throws {
+            try self.with { kafka, server, database in
+                try kafka.run("topic t 16")
+                let connector = try ConnectorProcess(
+                    "dormouse-kafka", Self.flags(kafka, try server.uri(), "--topic", "t"))
+                defer { connector.destroy() }
+                try kafka.run("produce t 0 0 1")
+                try eventually("events flow", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 1
+                }
+                let kibibytes = {
+                    Folder.text("/proc/\(connector.child.process)/status").split(separator: "\n")
+                        .first { $0.hasPrefix("VmHWM:") }
+                        .flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
+                }
+                let before = kibibytes()
+                #expect(before > 1_000)
+                server.child.signal(SIGSTOP)
+                for partition in 0..<16 {
+                    try kafka.run("produce t \(partition) \(partition == 0 ? 1 : 0) 50 100000")
+                }
+                try connector.waitForLog("cannot publish", seconds: 60)
+                let most = kibibytes() - before
+                #expect(most < 64 << 10, "it has grown by \(most) KiB")
+                server.child.signal(SIGCONT)
+                try eventually("everything comes", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 16 * 50 + 1
+                }
+            }
         }
 
         /// Kafka has deleted what comes next: that partition stops and says so, the others go on.
@@ -155,7 +180,7 @@ extension Integration {
                     try database.number("SELECT head FROM dormouse.exchange") == 10
                 }
                 for broker in 1...3 { try kafka.run("down \(broker)") }
-                usleep(500_000)
+                try connector.waitForLog("Kafka says something is wrong", seconds: 60)
                 for broker in 1...3 { try kafka.run("up \(broker)") }
                 for partition in 0..<3 { try kafka.run("produce t \(partition) 10 10") }
                 try eventually("events flow again", seconds: 90) {

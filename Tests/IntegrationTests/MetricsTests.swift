@@ -297,9 +297,9 @@ extension Integration {
 /// Tables of docs/operating.md.
 enum OperatingManual {
     /// The cells of the rows of the first table after this line, without their backquotes.
-    static func rows(after heading: String) -> [[String]] {
+    static func rows(of file: String = "docs/operating.md", after heading: String) -> [[String]] {
         let folder = URL(fileURLWithPath: UnitFile.folder).deletingLastPathComponent()
-        let text = Folder.text(folder.appendingPathComponent("docs/operating.md").path)
+        let text = Folder.text(folder.appendingPathComponent(file).path)
         guard let begin = text.range(of: "\n\(heading)\n") else { return [] }
         let lines = text[begin.upperBound...].components(separatedBy: "\n")
             .drop { !$0.hasPrefix("|") }.prefix { $0.hasPrefix("|") }

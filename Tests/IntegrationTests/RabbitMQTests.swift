@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import PlainClient
+import TestCertificates
 import Testing
 import Wire
 
@@ -156,14 +157,60 @@ extension Integration {
 
                 // A memory alarm: the broker reads nothing from publishers.
                 try it.rabbit.control("set_vm_memory_high_watermark", "0.00001")
+                try eventually("the broker has its alarm", seconds: 60) {
+                    try it.rabbit.control("eval", "rabbit_alarm:get_alarms().").contains("memory")
+                }
                 try it.publish(1_001...1_500)
-                usleep(1_000_000)
                 try it.rabbit.control("set_vm_memory_high_watermark", "0.6")
                 try eventually("everything has come", seconds: 120) {
                     Set(try it.numbers()).count == 1_500
                 }
                 // What was not confirmed when the broker died was sent again.
                 #expect(Set(try it.numbers()) == Set(1...1_500))
+            }
+        }
+
+        @Test func theBrokerIsReachedByTLSAndMustBeTheRightOne() throws {
+            let authority = try Authority.shared.get()
+            let rabbit = try RabbitMQ(
+                certificate: authority.issue("rabbitmq", names: ["DNS:localhost"], usage: .server),
+                authorities: authority.path)
+            defer { rabbit.destroy() }
+            try withServer { server, database in
+                let start = { (uri: String, flags: [String]) in
+                    try ConnectorProcess(
+                        "dormouse-rabbitmq",
+                        [
+                            "--broker", uri, "--server", try server.uri(), "--queue", "q",
+                            "--exchange", "shop",
+                        ] + flags)
+                }
+                let trusting = ["--authorities", authority.path]
+                let uri = rabbit.secureURI
+                let byNumber = uri.replacingOccurrences(of: "localhost", with: "127.0.0.1")
+                for (uri, flags) in [(uri, []), (byNumber, trusting)] {
+                    let wrong = try start(uri, flags)
+                    defer { wrong.destroy() }
+                    try wrong.waitForLog("verification failed", seconds: 60)
+                    #expect(!wrong.child.errors.contains("consuming"))
+                }
+                let right = try start(uri, trusting)
+                defer { right.destroy() }
+                try right.waitForLog("consuming", seconds: 60)
+                try rabbit.publish(exchange: "shop", key: "a.b", body: "1")
+                try eventually("it has come", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 1
+                }
+                let forward = try ConnectorProcess(
+                    "dormouse-rabbitmq",
+                    [
+                        "--broker", uri, "--server", try server.uri(), "--exchange", "shop",
+                        "--forward", "out", "--from-first",
+                    ] + trusting)
+                defer { forward.destroy() }
+                try eventually("it has gone out and come again", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") >= 2
+                }
             }
         }
 

@@ -51,6 +51,8 @@ int rabbit_connect(rabbit *broker, const rabbit_address *address, int timeout_ms
 int rabbit_declare_exchange(rabbit *broker, const char *name, const char *type);
 /* `type`: quorum, classic or stream; NULL: the queue must be there, of whatever type. */
 int rabbit_declare_queue(rabbit *broker, const char *name, const char *type, bool single_active);
+/* Messages that are ready in a queue, which must be there. */
+int rabbit_depth(rabbit *broker, const char *queue, uint32_t *count);
 int rabbit_bind(rabbit *broker, const char *queue, const char *exchange, const char *pattern);
 
 /* `offset`: where to begin in a stream, 0 = its beginning; -1 for other queues. */

@@ -6,7 +6,7 @@ import Foundation
     import Glibc
 #endif
 
-/// A Kafka cluster of librdkafka's mock brokers, in a process of its own (`Tests/KafkaMock`).
+/// A Kafka cluster of librdkafka's mock brokers, in a process of its own (`Tests/KafkaMock`), or a broker that this process is a client of.
 final class Kafka {
     let brokers: String
     private let child: Child
@@ -14,7 +14,8 @@ final class Kafka {
     private let input: FileHandle
     private var done = 0
 
-    init() throws {
+    /// `broker` with librdkafka's settings: what runs already, and not mock brokers.
+    init(_ broker: [String] = [], environment: [String: String] = [:]) throws {
         self.folder = try Folder.make()
         let pipe = "\(self.folder)/commands"
         guard mkfifo(pipe, 0o600) == 0 else { throw Problem("cannot make a pipe") }
@@ -23,7 +24,8 @@ final class Kafka {
         guard descriptor >= 0 else { throw Problem("cannot open a pipe") }
         self.input = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         let child = try Child(
-            ["\(Server.binaries)/KafkaMock"], in: self.folder, label: "kafka", inputPath: pipe)
+            ["\(Server.binaries)/KafkaMock"] + broker, in: self.folder, label: "kafka",
+            inputPath: pipe, environment: environment)
         self.child = child
         self.brokers = try eventually("the mock brokers run") {
             child.output.split(separator: "\n").first { $0.hasPrefix("brokers ") }
@@ -48,6 +50,19 @@ final class Kafka {
     func destroy() {
         self.child.destroy()
         Folder.remove(self.folder)
+    }
+}
+
+extension [ConnectorProcess] {
+    /// Waits until `head` is there; none of them may end meanwhile.
+    func wait(for head: Int, in database: Database) throws {
+        try eventually("everything has come", seconds: 120) {
+            for connector in self where !connector.child.isRunning {
+                throw Problem("a connector ended: \(connector.child.errors)")
+            }
+            let now = try? database.number("SELECT head FROM dormouse.exchange WHERE name = 'main'")
+            return (now ?? 0) >= head
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestCertificates
 
 #if canImport(Darwin)
     import Darwin
@@ -14,22 +15,47 @@ final class RabbitMQ {
     let port: Int
     private let folder: String
     private let environment: [String: String]
+    private let mapperPort: Int
     private var child: Child?
     private var starts = 0
 
     var uri: String { "amqp://guest@127.0.0.1:\(self.port)" }
+    /// By its name: certificates are for names.
+    var secureURI: String { "amqps://guest@localhost:\(self.port + 2)" }
 
-    init() throws {
+    /// A node alone. `certificate` with its authority's: TLS, too.
+    convenience init(certificate: Certificate? = nil, authorities: String = "") throws {
+        let port = try Self.freePorts(4)
+        var lines: [String] = []
+        if let certificate {
+            lines = [
+                "listeners.ssl.default = 127.0.0.1:\(port + 2)",
+                "ssl_options.cacertfile = \(authorities)",
+                "ssl_options.certfile = \(certificate.path)",
+                "ssl_options.keyfile = \(certificate.keyPath)",
+            ]
+        }
+        try self.init(port: port, mapperPort: port + 3, lines)
+        try self.start()
+    }
+
+    /// Not started yet. Nodes of a cluster share the port mapper, and the cookie.
+    init(port: Int, mapperPort: Int, _ lines: [String]) throws {
         self.folder = try Folder.make()
-        self.port = try Self.freePorts(3)
+        self.port = port
+        self.mapperPort = mapperPort
         let folder = self.folder
-        try "listeners.tcp.default = 127.0.0.1:\(self.port)\n".write(
+        let all = ["listeners.tcp.default = 127.0.0.1:\(self.port)"] + lines
+        try (all.joined(separator: "\n") + "\n").write(
             toFile: "\(folder)/rabbitmq.conf", atomically: true, encoding: .utf8)
         try "[].\n".write(
             toFile: "\(folder)/enabled_plugins", atomically: true, encoding: .utf8)
+        let cookie = "\(folder)/.erlang.cookie"
+        try "dormouse-test".write(toFile: cookie, atomically: true, encoding: .utf8)
+        guard chmod(cookie, 0o400) == 0 else { throw Problem("cannot protect \(cookie)") }
         self.environment = [
-            "HOME": folder, "RABBITMQ_NODENAME": "dormouse-test-\(self.port)@localhost",
-            "RABBITMQ_DIST_PORT": "\(self.port + 1)", "ERL_EPMD_PORT": "\(self.port + 2)",
+            "HOME": folder, "RABBITMQ_NODENAME": Self.node(port),
+            "RABBITMQ_DIST_PORT": "\(self.port + 1)", "ERL_EPMD_PORT": "\(mapperPort)",
             "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_MNESIA_BASE": "\(folder)/data",
             "RABBITMQ_LOG_BASE": "\(folder)/log", "RABBITMQ_LOGS": "-",
             "RABBITMQ_ENABLED_PLUGINS_FILE": "\(folder)/enabled_plugins",
@@ -37,15 +63,25 @@ final class RabbitMQ {
             "RABBITMQ_CONF_ENV_FILE": "\(folder)/none",
             "RABBITMQ_PID_FILE": "\(folder)/rabbitmq.pid",
         ]
-        try self.start()
     }
 
+    static func node(_ port: Int) -> String { "dormouse-test-\(port)@localhost" }
+
     func start() throws {
+        try self.begin()
+        try self.waitUntilStarted()
+    }
+
+    func begin() throws {
         self.starts += 1
         let child = try Child(
             [Self.program], in: self.folder, label: "rabbitmq-\(self.starts)",
             environment: self.environment)
         self.child = child
+    }
+
+    func waitUntilStarted() throws {
+        guard let child = self.child else { return }
         try eventually("RabbitMQ listens", seconds: 120) {
             guard child.isRunning else {
                 throw Problem(
@@ -75,25 +111,28 @@ final class RabbitMQ {
         return outcome.output
     }
 
-    /// Publishes one message with amqp-tools.
-    func publish(exchange: String, key: String, body: String, type: String = "text/plain") throws {
+    /// Publishes one message with amqp-tools, or with `-l` each line of the body.
+    func publish(
+        exchange: String, key: String, body: String, type: String = "text/plain",
+        _ more: String...
+    ) throws {
         _ = try Command.check(
             [
                 "/usr/bin/amqp-publish", "--url=amqp://guest:guest@127.0.0.1:\(self.port)", "-e",
                 exchange, "-r", key, "-C", type, "-p",
-            ], input: body)
+            ] + more, input: body)
     }
 
     func destroy() {
         self.killAtOnce()
         _ = try? Command.run(
-            ["/usr/bin/env", "epmd", "-port", "\(self.port + 2)", "-kill"],
+            ["/usr/bin/env", "epmd", "-port", "\(self.mapperPort)", "-kill"],
             environment: self.environment)
         Folder.remove(self.folder)
     }
 
     /// The first of so many neighbouring ports that nobody listens on, below those that the system hands out.
-    private static func freePorts(_ count: Int) throws -> Int {
+    static func freePorts(_ count: Int) throws -> Int {
         var random = SystemRandomNumberGenerator()
         for _ in 0..<100 {
             let first = Int.random(in: 20_000..<32_000, using: &random)
