@@ -4,7 +4,7 @@
 #
 # usage: scripts/install-dependencies.sh [test]
 #
-# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ, pgbouncer, socat, zsh and
+# With `test`, also what only the tests need: openssl for certificates, valgrind, mandoc for the manual, RabbitMQ, pgbouncer, socat, pip, zsh and
 # fish for the completion, systemd-analyze and libseccomp for the units, promtool for the metrics.
 # The Swift toolchain is not installed: see README.md.
 set -euo pipefail
@@ -65,7 +65,7 @@ for package in libuv1-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compile
     is_installed "$package" || missing+=("$package")
 done
 if [ "${1:-}" = test ]; then
-    for package in amqp-tools fish libseccomp-dev mandoc openssl pgbouncer rabbitmq-server socat systemd valgrind zsh; do
+    for package in amqp-tools fish libseccomp-dev mandoc openssl pgbouncer python3-pip rabbitmq-server socat systemd valgrind zsh; do
         is_installed "$package" || missing+=("$package")
     done
 fi
