@@ -40,6 +40,9 @@ final class LogLine {
                 let result = try body(client)
                 self.failures = 0
                 return result
+            } catch let error as DormouseError where error.status == .aborted {
+                throw WorkerError(
+                    .replaced, "somebody else carries these events into the log: \(error.message)")
             } catch let error as DormouseError where error.status.mayRetry {
                 self.client = nil
                 self.failures += 1

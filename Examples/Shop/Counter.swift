@@ -1,5 +1,4 @@
 import EventWorker
-import WorkerCommands
 
 /// Takes what happens in the shop: into the log, straight into the tables, or both at once.
 struct Counter {
@@ -15,17 +14,10 @@ struct Counter {
         self.way = way
     }
 
-    /// Into the tables; with the outbox also into the log, in the same transaction.
+    /// Into the tables. With the outbox also into the log, in the same transaction; no other way can do that.
     init(_ database: Database, through: Through?, _ settings: ShopSettings) throws {
         self.database = database
-        switch through {
-        case nil: break
-        case .outbox: self.outbox = try OutboxWay(settings, database)
-        case .dormouse, .rabbitmq, .kafka:
-            throw UsageError(
-                "no transaction holds both the tables and what goes through \(through?.rawValue ?? ""); "
-                    + "with --via db only --through outbox is possible")
-        }
+        if through == .outbox { self.outbox = try OutboxWay(settings, database) }
     }
 
     /// Returns when they are durable. In a database: all of them, or none.

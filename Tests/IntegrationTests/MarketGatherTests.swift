@@ -20,28 +20,28 @@ extension Integration {
         }
 
         @Test func gatheringGoesOnWhereItWasEnded() throws {
-            let scene = try MarketScene(["--tokens", "950", "--broken", "3", "--busy", "37"])
+            let scene = try MarketScene(["--tokens", "550", "--broken", "3", "--busy", "11"])
             let market = scene.market
             let first = try market.start("gather")
             try eventually("some are there", seconds: 60) { try self.numbers(scene).count >= 100 }
             first.signal(SIGKILL)
             try first.wait()
             let kept = try self.numbers(scene).count
-            #expect(kept < 950 && kept.isMultiple(of: 100))
+            #expect(kept < 550 && kept.isMultiple(of: 100))
             let second = try market.outcome("gather")
             #expect(second.errors.contains("create_token_data_events goes on with event \(kept)"))
-            #expect(second.output == "1 collections looked at\n950 tokens looked at\n")
-            #expect(try self.numbers(scene) == (0..<950).map(String.init))
+            #expect(second.output == "1 collections looked at\n550 tokens looked at\n")
+            #expect(try self.numbers(scene) == (0..<550).map(String.init))
             // Only one collection, which there is not: nothing is taken, and nothing is read twice.
             let none = try market.outcome("gather", "--collection", "Nothing")
-            #expect(none.output.contains("950 tokens looked at"))
+            #expect(none.output.contains("550 tokens looked at"))
             #expect(none.errors.contains("create_token_data_events goes on with event 0\n"))
             let again = try market.outcome("gather", "--collection", "Nothing")
-            #expect(again.errors.contains("create_token_data_events goes on with event 950\n"))
-            #expect(try self.numbers(scene).count == 950)
+            #expect(again.errors.contains("create_token_data_events goes on with event 550\n"))
+            #expect(try self.numbers(scene).count == 550)
             // And one that there is.
             try market.run("gather", "--collection", "Sleepy Dormice")
-            #expect(try self.numbers(scene).count == 2 * 950)
+            #expect(try self.numbers(scene).count == 2 * 550)
         }
 
         @Test func whatWasGatheredIsThereAgainAfterARebuild() throws {

@@ -125,6 +125,23 @@ extension Integration {
             try scene.expectStreams(320)
         }
 
+        @Test func theNewerOfTwoSourcesTakesOver() throws {
+            let scene = try MarketScene(["--tokens", "120", "--per-second", "100"])
+            let older = try scene.market.start("source", "--interval", "0.02")
+            defer { older.destroy() }
+            try eventually("the older one works") { try !scene.log("market.list").isEmpty }
+            let newer = try scene.market.start("source", "--interval", "0.02")
+            defer { newer.destroy() }
+            #expect(try older.wait() == .exit(75))
+            #expect(older.errors.contains("somebody else carries these events into the log"))
+            try eventually("everything is there", seconds: 60) {
+                guard newer.isRunning else { throw Problem(newer.errors) }
+                return try scene.log("market.list").count == 150
+                    && scene.log("market.gallery").count == 15
+            }
+            try scene.expectStreams(120)
+        }
+
         @Test func busyAndSlowNodesAreWaitedFor() throws {
             let scene = try MarketScene(
                 ["--tokens", "40", "--busy", "4", "--slow", "7"],

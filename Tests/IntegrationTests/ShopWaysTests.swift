@@ -190,12 +190,14 @@ extension Integration {
                 #expect(outcome.end == .exit(code) && outcome.errors.contains(text), "\(outcome)")
             }
             try expect(64, "the database has no outbox", "--through", "outbox")
-            try expect(64, "only --through outbox", "--through", "kafka", "--via", "db")
             try expect(64, "it may be dormouse, outbox", "--through", "post")
             try expect(64, "expected amqp://", "--through", "rabbitmq", "--rabbitmq", "localhost")
             try expect(
                 1, "RabbitMQ: cannot connect", "--through", "rabbitmq", "--rabbitmq",
                 "amqp://127.0.0.1:1")
+            // Straight into the tables, so no way is gone.
+            try shop.run("products", "make", "--via", "db", "--through", "kafka")
+            #expect(try shop.list("products").count == 13 && shop.log("#").isEmpty)
             let folder = try Folder.make()
             defer { Folder.remove(folder) }
             let path = "\(folder)/events"
