@@ -34,7 +34,8 @@ package struct Forwarding {
         self.target = target
     }
 
-    /// Calls `send` with what came, and acknowledges it when that returns. Goes on after every trouble until the
+    /// Calls `send` with what came, and acknowledges it when that returns; and with nothing ten times a second while nothing
+    /// comes, for the connection to the broker. Goes on after every trouble until the
     /// program is told to end; `internal` from `send` ends it.
     package func run(
         _ logger: Logger, _ metrics: ConnectorMetrics,
@@ -42,8 +43,6 @@ package struct Forwarding {
     ) throws(Failure) {
         var backOff = BackOff()
         var former: UInt64 = 0
-        // The broker is connected to when there is something for it.
-        metrics.update { $0.brokerTrouble = nil }
         while !Stop.isRequested {
             let failure: String
             do throws(DormouseError) {
@@ -91,6 +90,7 @@ package struct Forwarding {
             guard let batch else {
                 try client.wait(milliseconds: 100)
                 metrics.note(client, former: former)
+                do throws(Failure) { try send([]) } catch { return error }
                 continue
             }
             let bytes = batch.events.reduce(0) { $0 + $1.payload.count }

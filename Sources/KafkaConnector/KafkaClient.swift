@@ -1,5 +1,6 @@
 import CLibRDKafka
 import Core
+import Diagnostics
 
 /// A partition of a topic.
 struct TopicPartition: Hashable, CustomStringConvertible {
@@ -23,7 +24,9 @@ final class KafkaClient {
     private let inbox: Inbox
 
     /// `properties` are librdkafka's, for both kinds; wrong ones are told by it.
-    init(_ kind: rd_kafka_type_t, _ properties: [(String, String)]) throws(Failure) {
+    init(_ kind: rd_kafka_type_t, _ properties: [(String, String)], _ logger: Logger)
+        throws(Failure)
+    {
         var text = [CChar](repeating: 0, count: 512)
         let configuration = rd_kafka_conf_new()
         for (name, value) in properties {
@@ -35,10 +38,17 @@ final class KafkaClient {
                     .invalidArgument, "librdkafka refuses \(name): \(Self.text(of: text))")
             }
         }
-        self.inbox = Inbox()
+        self.inbox = Inbox(logger)
         rd_kafka_conf_set_opaque(
             configuration, Unmanaged.passUnretained(self.inbox).toOpaque())
-        // Called within `poll`, on its thread. Without it they would only be logged.
+        // Called on threads of librdkafka. What matters comes as an error, too.
+        rd_kafka_conf_set_log_cb(configuration) { handle, _, facility, text in
+            guard let opaque = rd_kafka_opaque(handle), let facility, let text else { return }
+            let inbox = Unmanaged<Inbox>.fromOpaque(opaque).takeUnretainedValue()
+            inbox.logger.debug(
+                "librdkafka: \(String(cString: text))", [.reason: String(cString: facility)])
+        }
+        // Called within `poll` and `serve`, on their thread.
         rd_kafka_conf_set_error_cb(configuration) { _, code, reason, opaque in
             guard let opaque, let reason else { return }
             let inbox = Unmanaged<Inbox>.fromOpaque(opaque).takeUnretainedValue()
@@ -206,10 +216,12 @@ final class KafkaClient {
         throw Failure(.internal, "cannot produce to \(topic): \(Self.text(code))")
     }
 
+    /// What was wrong with earlier messages does not count any more.
+    func forgetFailure() { self.inbox.failure = nil }
+
     /// Takes delivery reports. Returns how many came so far, and what was wrong with one of them.
     func serve(milliseconds: Int32) -> (reported: Int, failure: String?) {
         rd_kafka_poll(self.handle, milliseconds)
-        self.inbox.troubles = []
         return (self.inbox.reported, self.inbox.failure)
     }
 
@@ -259,8 +271,13 @@ struct Rebalance {
 
 /// Where callbacks put what they are told. librdkafka calls them inside `poll` and `serve` only, on that thread.
 private final class Inbox {
+    let logger: Logger
     var rebalances: [Rebalance] = []
     var troubles: [(code: rd_kafka_resp_err_t, text: String)] = []
     var reported = 0
     var failure: String?
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
 }

@@ -13,28 +13,62 @@ final class KafkaForward {
     private let logger: Logger
     private let metrics: ConnectorMetrics
     private var produced = 0
+    private var teller = Teller()
+    private var isBrokerAway = false
 
     init(
         _ properties: [(String, String)], _ settings: Forwarding, logger: Logger,
         metrics: ConnectorMetrics
     ) throws(Failure) {
-        self.kafka = try KafkaClient(RD_KAFKA_PRODUCER, properties)
+        self.kafka = try KafkaClient(RD_KAFKA_PRODUCER, properties, logger)
         self.settings = settings
         self.logger = logger
         self.metrics = metrics
     }
 
     func run() throws(Failure) {
+        // librdkafka connects by itself, and tells when it cannot.
+        self.metrics.update { $0.brokerTrouble = nil }
         try self.settings.run(self.logger, self.metrics) { (batch) throws(Failure) in
+            if batch.isEmpty { return self.idle() }
+            // What was under way when an earlier attempt failed has its end first, and is sent again.
+            _ = try self.finish()
+            self.kafka.forgetFailure()
             for event in batch { try self.produce(event) }
-            // Kafka's own time limit for a message ends this.
-            while true {
-                let (reported, failure) = self.kafka.serve(milliseconds: 10)
-                if let failure {
-                    throw Failure(.unavailable, "Kafka did not take an event: \(failure)")
-                }
-                if let fatal = self.kafka.fatalError { throw Failure(.internal, fatal) }
-                if reported == self.produced { return }
+            if let failure = try self.finish() {
+                throw Failure(.unavailable, "Kafka did not take an event: \(failure)")
+            }
+        }
+    }
+
+    /// Kafka's own time limit for a message ends this. Returns what was wrong with one of them.
+    private func finish() throws(Failure) -> String? {
+        while true {
+            let (reported, failure) = self.kafka.serve(milliseconds: 10)
+            self.tellTroubles()
+            if let fatal = self.kafka.fatalError { throw Failure(.internal, fatal) }
+            if reported == self.produced { return failure }
+            if Stop.isRequested { throw Failure(.cancelled, "told to end") }
+        }
+    }
+
+    private func idle() {
+        _ = self.kafka.serve(milliseconds: 0)
+        self.tellTroubles()
+        guard self.isBrokerAway, self.kafka.isAnswering else { return }
+        self.isBrokerAway = false
+        self.metrics.update { $0.brokerTrouble = nil }
+    }
+
+    private func tellTroubles() {
+        self.metrics.beat()
+        for trouble in self.kafka.takeTroubles() {
+            if trouble.code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN {
+                self.isBrokerAway = true
+                self.metrics.update { $0.brokerTrouble = trouble.text }
+            }
+            if self.teller.mayTell("\(trouble.code.rawValue)") {
+                self.logger.warning("Kafka says something is wrong", [.error: trouble.text])
             }
         }
     }

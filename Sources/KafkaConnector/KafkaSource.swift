@@ -11,8 +11,6 @@ final class KafkaSource {
     /// Gathered events of a partition that are published at once, at most: a request must fit a frame.
     private static let eventsMax = 1_000
     private static let bytesMax = 256 << 10
-    /// How often the troubles of a partition are told.
-    private static let tellSeconds = 30
 
     private let kafka: KafkaClient
     private let sink: Sink
@@ -26,14 +24,14 @@ final class KafkaSource {
     /// When the lags were last shown.
     private var lagsAt = ContinuousClock.now
     private var isBrokerAway = true
-    private var lastTold: [String: ContinuousClock.Instant] = [:]
+    private var teller = Teller()
 
     init(
         _ properties: [(String, String)], topics: [String], name: String, sink: Sink,
         logger: Logger,
         metrics: ConnectorMetrics
     ) throws(Failure) {
-        self.kafka = try KafkaClient(RD_KAFKA_CONSUMER, properties)
+        self.kafka = try KafkaClient(RD_KAFKA_CONSUMER, properties, logger)
         self.sink = sink
         self.name = name
         self.logger = logger
@@ -91,7 +89,7 @@ final class KafkaSource {
         if let reason = fitted.reason {
             self.parked += 1
             self.metrics.update { $0.parked += 1 }
-            self.tell("parked \(place)") {
+            if self.teller.mayTell("parked \(place)") {
                 self.logger.warning(
                     "a message cannot be an event and was parked under the key error.kafka",
                     [
@@ -215,9 +213,10 @@ final class KafkaSource {
                 self.isBrokerAway = true
                 self.metrics.update { $0.brokerTrouble = text }
             }
-            return self.tell("\(code.rawValue)") {
+            if self.teller.mayTell("\(code.rawValue)") {
                 self.logger.warning("Kafka says something is wrong", [.error: text])
             }
+            return
         }
         try self.publish(place)
         let stored = self.partitions[place]?.stored ?? 0
@@ -232,15 +231,5 @@ final class KafkaSource {
                 .source: "\(place)", .position: "\(stored)", .limit: there, .error: text,
                 .producer: self.producer(place),
             ])
-    }
-
-    /// The same trouble is told once in a while.
-    private func tell(_ what: String, _ body: () -> Void) {
-        let now = ContinuousClock.now
-        if let last = self.lastTold[what], now - last < .seconds(Self.tellSeconds) { return }
-        // Codes and partitions are few; a broker that finds more words does not fill our memory.
-        if self.lastTold.count > 1_000 { self.lastTold = [:] }
-        self.lastTold[what] = now
-        body()
     }
 }

@@ -37,6 +37,11 @@ final class RabbitForward {
 
     private func send(_ events: [Event]) throws(Failure) {
         let broker = try self.connected()
+        if events.isEmpty {
+            // Answers its heartbeats.
+            _ = try broker.isConfirmed(self.published + 1, milliseconds: 0)
+            return
+        }
         for event in events {
             let headers = ForwardedHeaders.of(event).map {
                 Header(name: Array($0.name.utf8), value: $0.value)
@@ -55,7 +60,10 @@ final class RabbitForward {
         if let broker = self.broker { return broker }
         let broker = try self.brokers.connect()
         try broker.confirm()
-        self.metrics.update { $0.brokerConnections += 1 }
+        self.metrics.update {
+            $0.brokerConnections += 1
+            $0.brokerTrouble = nil
+        }
         self.published = 0
         self.broker = broker
         return broker

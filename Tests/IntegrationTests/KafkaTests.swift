@@ -189,6 +189,47 @@ extension Integration {
             }
         }
 
+        /// What Kafka did not take in time is tried again until it does.
+        @Test func forwardingGoesOnWhenTheBrokersAreBack() throws {
+            try self.with { kafka, server, database in
+                try kafka.run("topic out 1")
+                let client = try TestClient(server.address())
+                let forward = try ConnectorProcess(
+                    "dormouse-kafka",
+                    Self.flags(
+                        kafka, try server.uri(), "--topic", "out", "--forward", "to-kafka",
+                        "--from-first", "--property", "message.timeout.ms=1000"))
+                defer { forward.destroy() }
+                try client.publish("a.one", "1")
+                #expect(try kafka.run("consume out 1").count == 1)
+                for broker in 1...3 { try kafka.run("down \(broker)") }
+                try client.publish("a.two", "2")
+                try forward.waitForLog("Kafka did not take an event", seconds: 60)
+                for broker in 1...3 { try kafka.run("up \(broker)") }
+                let all = try kafka.run("consume out 2")
+                #expect(all.last == "got 0 a.two=2 dormouse-position=2")
+            }
+        }
+
+        /// A group that has committed nothing, or anything, changes nothing.
+        @Test func thePositionIsOursAndNotTheGroups() throws {
+            try self.with { kafka, server, database in
+                try kafka.run("topic t 1")
+                for (round, group) in ["one", "two"].enumerated() {
+                    let connector = try ConnectorProcess(
+                        "dormouse-kafka",
+                        Self.flags(kafka, try server.uri(), "--topic", "t", "--group", group))
+                    defer { connector.destroy() }
+                    try connector.waitForLog("position=\(round * 10)", seconds: 60)
+                    try kafka.run("produce t 0 \(round * 10) 10")
+                    try eventually("events flow", seconds: 60) {
+                        try database.number("SELECT head FROM dormouse.exchange") >= round * 10 + 10
+                    }
+                }
+                try Self.checkOrder(database, 20)
+            }
+        }
+
         @Test func aSubscriptionIsHandedOnAndGoesOnWhereItWas() throws {
             try self.with { kafka, server, database in
                 try kafka.run("topic out 1")

@@ -226,6 +226,24 @@ extension Integration {
                 }
                 try it.rabbit.publish(exchange: "shop", key: "a.b", body: "1")
                 try it.wait(for: 1)
+                source.kill()
+
+                // One that is there is used as it is.
+                let user = try it.source("--queue", "orders", "--passive")
+                defer { user.destroy() }
+                try user.waitForLog("consuming", seconds: 60)
+                try it.rabbit.publish(
+                    exchange: "shop", key: "a.b", body: "2", "-t", "answers", "-E", "identity",
+                    "-H", "tenant: acme")
+                try it.wait(for: 2)
+                let headers = try it.database.query(
+                    "SELECT headers FROM dormouse.events('target', 1, 1)")
+                for header in [
+                    #""reply-to": "answers""#, #""content-encoding": "identity""#,
+                    #""tenant": "acme""#,
+                ] {
+                    #expect(headers.contains(header), "\(headers)")
+                }
 
                 let passive = try it.source("--queue", "nobody", "--passive")
                 defer { passive.destroy() }
