@@ -46,7 +46,7 @@ extension CommandFailure {
     /// On standard error. Nothing, when there is nothing to say.
     func tell(asJSON: Bool, goesOn: Bool = false) {
         guard !self.message.isEmpty else { return }
-        Output.tell(asJSON ? self.json(goesOn: goesOn) : self.line)
+        Output.tell(Text.withoutTokens(asJSON ? self.json(goesOn: goesOn) : self.line))
     }
 }
 

@@ -135,12 +135,31 @@ struct ServerAddress: Hashable {
         }
     }
 
+    /// Options whose values are nobody's secret; of others, which may be `token` written wrongly, they are not shown.
+    private static let shown: Set = [
+        "token_file", "ca_file", "cert_file", "key_file", "tls", "tls_name", "reconnect",
+        "exchange", "compression",
+    ]
+
     /// For people to see.
     var withoutToken: String {
-        guard let at = self.text.firstIndex(of: "@"),
-            let scheme = self.text.firstRange(of: "://"), scheme.upperBound <= at
-        else { return self.text }
-        return self.text[..<scheme.upperBound] + "…" + self.text[at...]
+        let parts = self.text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        var place = parts[0]
+        if let at = place.lastIndex(of: "@") {
+            let start = place.firstRange(of: "://")?.upperBound ?? place.startIndex
+            place.replaceSubrange(min(start, at)..<at, with: "…")
+        }
+        guard parts.count == 2 else { return String(place) }
+        let options = parts[1].split(separator: "&", omittingEmptySubsequences: false).map {
+            option -> String in
+            let halves = option.split(separator: "=", maxSplits: 1)
+            guard let name = halves.first, !Self.shown.contains(String(name)) else {
+                return String(option)
+            }
+            // One without a value may be the value of one before it.
+            return halves.count == 2 ? "\(name)=…" : "…"
+        }
+        return "\(place)?\(options.joined(separator: "&"))"
     }
 
     /// For the library; `HOST:PORT` alone is short for it.

@@ -20,6 +20,11 @@ enum Text {
         return String(safe)
     }
 
+    /// Where somebody wrote a token in the place of something else, the message repeats that without it.
+    static func withoutTokens(_ text: String) -> String {
+        text.replacing(/[0-9a-f]{16}\.[0-9a-f]{64}/, with: "…")
+    }
+
     static func printable(_ bytes: [UInt8]) -> String {
         Self.printable(String(decoding: bytes, as: UTF8.self))
     }

@@ -16,16 +16,8 @@ package struct ConnectionSettings: Sendable {
         _ conninfo: String, unsafeNoFsync: Bool = false,
         statementMilliseconds: Int = Limits().databaseMilliseconds
     ) throws(Failure) {
-        var problem: UnsafeMutablePointer<CChar>?
-        guard let options = PQconninfoParse(conninfo, &problem) else {
-            let text = problem.map { String(cString: $0) } ?? ""
-            PQfreemem(problem)
-            throw Failure(
-                .invalidArgument,
-                "the database address cannot be read; expected a libpq URI "
-                    + "(postgresql://user@host/database) or keywords (host=… dbname=…)",
-                underlying: text)
-        }
+        // What libpq says of it may repeat it, with the password; so nothing of that is shown.
+        guard let options = PQconninfoParse(conninfo, nil) else { throw Self.unreadable }
         defer { PQconninfoFree(options) }
         var given: [(name: String, value: String)] = []
         var option = options
@@ -35,10 +27,27 @@ package struct ConnectionSettings: Sendable {
             }
             option += 1
         }
+        // A password with an @ or a / that is not encoded is cut there, and the rest taken for a host or a port, which are
+        // shown when they are not found.
+        for (name, value) in given where name == "port" || name == "host" {
+            let parts = value.split(separator: ",", omittingEmptySubsequences: false)
+            let isFine =
+                name == "host"
+                ? !value.contains("@")
+                : parts.allSatisfy { $0.isEmpty || (UInt16($0) ?? 0) > 0 }
+            guard isFine else { throw Self.unreadable }
+        }
         self.keywords = Self.defaults + given
         self.allowsLoss = unsafeNoFsync
         self.statementMilliseconds = statementMilliseconds
     }
+
+    private static let unreadable = Failure(
+        .invalidArgument,
+        "the database address cannot be read; expected a libpq URI (postgresql://user@host/database) or keywords "
+            + "(host=… dbname=…). It is not repeated here, since it may hold a password: special characters of that are "
+            + "written %40 for @, %2F for / in a URI, and in quotes in keywords; better is a password file (PGPASSFILE)"
+    )
 
     /// A dead peer is noticed within about 15 s, an absent one within 5 s.
     private static let defaults: [(name: String, value: String)] = [

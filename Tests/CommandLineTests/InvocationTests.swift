@@ -190,6 +190,28 @@ struct ServerAddressTests {
     }
 }
 
+extension ServerAddressTests {
+    @Test(arguments: [
+        ("dormouses://TOKEN@h:1/main?reconnect=no", "dormouses://…@h:1/main?reconnect=no"),
+        ("TOKEN@h", "…@h"), ("dormouse://TO@KEN@h", "dormouse://…@h"),
+        (
+            "dormouses://h/main?token=TOKEN&ca_file=a.pem",
+            "dormouses://h/main?token=…&ca_file=a.pem"
+        ),
+        ("dormouses://h?tokn=TOKEN", "dormouses://h?tokn=…"), ("h?TOKEN&&x=", "h?…&&…"),
+        ("unix:/run/x", "unix:/run/x"), ("@", "…@"), ("", ""), ("?", "?"),
+    ])
+    func anAddressIsShownWithoutItsToken(text: String, shown: String) {
+        #expect(ServerAddress(text).withoutToken == shown)
+    }
+
+    @Test func aTokenInAWrongPlaceIsNotRepeated() {
+        let token = "0123456789abcdef." + String(repeating: "0f", count: 32)
+        #expect(Text.withoutTokens("\(token):3673: not known, \(token)") == "…:3673: not known, …")
+        #expect(Text.withoutTokens("0123456789abcdef.0f") == "0123456789abcdef.0f")
+    }
+}
+
 struct ExitCodeTests {
     @Test func failuresSayWhatWhyAndWhichCode() {
         let failure = CommandFailure(

@@ -16,24 +16,13 @@ extension Integration {
     struct MetricsTests {
         private static let flags = ["--metrics", "127.0.0.1:0"]
 
-        /// Where the page is.
-        private static func page(of child: Child) throws -> String {
-            try eventually("the server says where its page is") {
-                guard let begin = child.output.range(of: "metrics on "),
-                    let end = child.output.range(
-                        of: "/metrics\n", range: begin.upperBound..<child.output.endIndex)
-                else { return nil }
-                return String(child.output[begin.upperBound..<end.lowerBound])
-            }
-        }
-
         private static func samples(_ page: String) throws -> Samples {
             try Samples(Page.get(page, "/metrics").body)
         }
 
         @Test func numbersAreThoseOfWhatHappened() throws {
             try withServer(Self.flags) { server, _ in
-                let page = try Self.page(of: server.child)
+                let page = try Page.base(of: server.child)
                 let client = try TestClient(server.address())
                 for number in 1...10 { try client.publish("a", "\(number)", "again") }
                 let stream = try client.subscribe("reader", from: .first)
@@ -80,7 +69,7 @@ extension Integration {
         /// Those with the largest lag are shown, the others counted.
         @Test func subscriptionsAreShownUpToTheLimit() throws {
             try withServer(Self.flags + ["--metrics-subscriptions", "3"]) { server, _ in
-                let page = try Self.page(of: server.child)
+                let page = try Page.base(of: server.child)
                 let client = try TestClient(server.address())
                 for number in 1...10 {
                     try client.publish("a", "x")
@@ -110,7 +99,7 @@ extension Integration {
             first.destroy()
             let second = try Server(on: database, Self.flags + ["--tail-bytes", "0"])
             defer { second.destroy() }
-            let page = try Self.page(of: second.child)
+            let page = try Page.base(of: second.child)
             let name = "dormouse_subscription_age_seconds{exchange=\"main\",subscription=\"old\"}"
             let age = try eventually("the age is known") { try Self.samples(page)[name] }
             #expect(age > 0)
@@ -122,7 +111,7 @@ extension Integration {
 
         @Test func scrapesUnderLoadGrowAndHoldNobodyUp() throws {
             try withServer(Self.flags) { server, _ in
-                let page = try Self.page(of: server.child)
+                let page = try Page.base(of: server.child)
                 let load = Load()
                 defer { load.stop() }
                 let address = try server.address()
@@ -150,7 +139,7 @@ extension Integration {
 
         @Test func whatIsNotThereIsSaid() throws {
             try withServer(Self.flags) { server, _ in
-                let page = try Self.page(of: server.child)
+                let page = try Page.base(of: server.child)
                 #expect(try Page.get(page, "/healthz").status == 200)
                 #expect(try Page.get(page, "/readyz").body == "ready\n")
                 #expect(try Page.get(page, "/").status == 404)
@@ -178,7 +167,7 @@ extension Integration {
             try cluster.stop("fast")
             let server = try Server(starting: ["--database", database.conninfo] + Self.flags)
             defer { server.destroy() }
-            let page = try Self.page(of: server.child)
+            let page = try Page.base(of: server.child)
             try eventually("it is not ready and says why") {
                 let answer = try Page.get(page, "/readyz")
                 return answer.status == 503 && answer.body.contains("the database is not there")
@@ -215,7 +204,7 @@ extension Integration {
                 flags: Self.flags + ["--log-level", "debug"],
                 errors: log.fileHandleForWriting.fileDescriptor)
             try manager.waitUntilReady()
-            let page = try Self.page(of: child)
+            let page = try Page.base(of: child)
             #expect(try Page.get(page, "/healthz").status == 200)
             // More than the pipe takes; not so many that the socket's queue is full.
             for _ in 1...500 { _ = Sockets.knock(manager.uris[1]) }
@@ -229,7 +218,7 @@ extension Integration {
         /// promtool's own rules, and ours: base units, one sentence of help each.
         @Test func prometheusItselfFindsNothingWrong() throws {
             try withServer(Self.flags) { server, _ in
-                let page = try Self.page(of: server.child)
+                let page = try Page.base(of: server.child)
                 let client = try TestClient(server.address())
                 try client.publish("a", "1")
                 try client.subscribe("s", from: .first)
@@ -249,7 +238,7 @@ extension Integration {
         /// docs/operating.md has a line for each metric, in the page's order, with its kind and labels.
         @Test func theManualListsWhatIsServed() throws {
             try withServer(Self.flags) { server, _ in
-                let page = try Self.page(of: server.child)
+                let page = try Page.base(of: server.child)
                 let client = try TestClient(server.address())
                 try client.publish("a", "1")
                 try client.subscribe("s", from: .first)

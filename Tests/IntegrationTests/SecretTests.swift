@@ -25,10 +25,12 @@ extension Integration {
                 let unix = guarded.unix.description
                 let path = "\(folder)/boss.token"
                 var shown = ""
-                func run(_ line: String, _ server: String) throws {
+                func run(_ line: String, _ server: String, ends: Int32 = 0) throws {
                     let outcome = try Self.run(
                         line.split(separator: " ").map(String.init), at: server)
                     shown += outcome.output + outcome.errors
+                    #expect(
+                        outcome.end == .exit(ends), "\(line): \(outcome.errors)\(outcome.output)")
                 }
                 try run(
                     "principals add boss administer publish subscribe --everywhere --token-file \(path)",
@@ -41,7 +43,7 @@ extension Integration {
                 for line in [
                     "principals list", "principals list --json", "publish a.b c", "fetch",
                     "subscribe reader --count 1 --from first",
-                    "subscriptions explain reader", "connections list", "server", "check server",
+                    "explain reader", "connections list", "server", "check",
                     "exchanges list", "principals grant boss subscribe --exchange main",
                 ] {
                     try run(line, boss)
@@ -49,10 +51,21 @@ extension Integration {
                 #expect(
                     shown.contains("boss") && shown.contains("a.b"), "it did something: \(shown)")
                 let wrong = first.replacing(".", with: ".00")
-                try run("server", "\(guarded.tcp)?token=\(wrong.trimmingCharacters(in: .newlines))")
+                let typed = wrong.trimmingCharacters(in: .newlines)
+                try run("server", "\(guarded.tcp)?token=\(typed)", ends: 77)
                 #expect(shown.contains("UNAUTHENTICATED"))
+                // Typed into a wrong place.
+                let good = first.trimmingCharacters(in: .newlines)
+                for address in [
+                    "dormouse://\(good)", "\(guarded.tcp)?token=\(good)&x", "dormouse:/\(good)@h",
+                    "dormouse://\(good)@[::1",
+                ] {
+                    let outcome = try Self.run(["--timeout", "2s", "server"], at: address)
+                    #expect(outcome.end != .exit(0))
+                    shown += outcome.errors
+                }
                 try run("principals rotate boss --token-file \(path).new", boss)
-                try run("server", boss)
+                try run("server", boss, ends: 77)
                 let second = Folder.text("\(path).new")
                 #expect(first.count == 82 && second.count == 82 && first != second)
                 let dump = try Command.check([
@@ -76,6 +89,49 @@ extension Integration {
                         #expect(!text.contains(secret), "a secret is in \(place)")
                     }
                 }
+            }
+        }
+
+        /// The server is given one, works, fails, and is asked for all that it shows.
+        @Test func theDatabasesPasswordIsNowhere() throws {
+            let password = "open.sesame.4711"
+            let database = try Cluster.shared().makeDatabase()
+            let manager = try ServiceManager()
+            defer { manager.destroy() }
+            let child = try manager.start(
+                ["DORMOUSE_DATABASE": "\(database.conninfo) password=\(password)"],
+                flags: ["--log-level", "debug", "--metrics", "127.0.0.1:0"])
+            try manager.waitUntilReady()
+            let server = manager.uris[0]
+            var shown = ""
+            for line in [
+                "publish a.b c", "subscribe reader --count 1 --from first",
+                "explain reader", "connections list --json", "server --json",
+                "receivers list --json", "outbox list --json",
+            ] {
+                let outcome = try Self.run(
+                    line.split(separator: " ").map(String.init), at: server)
+                #expect(outcome.end == .exit(0), "\(line): \(outcome.errors)\(outcome.output)")
+                shown += outcome.output + outcome.errors
+            }
+            // Every connection breaks, and then none can be made for a while.
+            let name = try database.query("SELECT current_database()")
+            try Cluster.shared().makeDatabase().query(
+                """
+                ALTER DATABASE \(name) ALLOW_CONNECTIONS false;
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '\(name)'
+                """)
+            _ = try manager.notify.wait(for: "STATUS=", containing: "database")
+            shown += try Self.run(["publish", "a.b", "c", "--timeout", "2s"], at: server).errors
+            shown += try Page.get(Page.base(of: child), "/metrics").body
+            shown += try Page.get(Page.base(of: child), "/readyz").body
+            shown += manager.notify.messages.joined()
+            shown += Folder.text("/proc/\(child.process)/cmdline")
+            #expect(child.errors.contains("not currently accepting connections"))
+            child.signal(SIGTERM)
+            _ = try child.wait()
+            for text in [shown, child.errors, child.output] {
+                #expect(!text.contains(password))
             }
         }
 

@@ -125,14 +125,27 @@ import Testing
         TestCluster.remove(folder)
     }
 
-    @Test func theDatabaseAddressIsNeverRepeated() {
+    /// Each is one that libpq repeats, or reads a part of the password as a host or a port.
+    @Test(arguments: [
+        "postgresql://u:SECRET@[broken", "postgresql://u:%zzSECRET@h/db",
+        "host=/tmp password=a SECRET", "SECRET", "postgres://u:SECRET/x@h/db",
+        "postgres://u:a@SECRET@h/db", "host=a,b port=1,SECRET",
+    ])
+    func theDatabaseAddressIsNeverRepeated(text: String) {
         do throws(Failure) {
-            _ = try ConnectionSettings("postgresql://u:secret@[broken")
+            _ = try ConnectionSettings(text)
             Issue.record("a broken address was taken")
         } catch {
             #expect(error.code == .invalidArgument)
-            #expect(!error.message.contains("secret"))
+            #expect(!error.description.contains("SECRET"))
         }
+    }
+
+    @Test func severalHostsAndPortsAreTaken() throws {
+        for text in [
+            "postgres://u:p%40@a:1,b:65535,[::1]/db", "host=/run/x port=5432", "host=a,b port=,",
+            "dbname=x",
+        ] { _ = try ConnectionSettings(text) }
     }
 
     private func with(

@@ -12,6 +12,17 @@ struct Page {
     let contentType: String
     let body: String
 
+    /// Where a server with `--metrics` has its pages.
+    static func base(of child: Child) throws -> String {
+        try eventually("the server says where its page is") {
+            guard let begin = child.output.range(of: "metrics on "),
+                let end = child.output.range(
+                    of: "/metrics\n", range: begin.upperBound..<child.output.endIndex)
+            else { return nil }
+            return String(child.output[begin.upperBound..<end.lowerBound])
+        }
+    }
+
     /// Asks for `path` of the server at `base`, such as `http://127.0.0.1:9673`. `method` and `head` are sent as they are.
     static func get(_ base: String, _ path: String, method: String = "GET") throws -> Page {
         let port = base.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
