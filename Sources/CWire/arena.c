@@ -24,6 +24,8 @@ struct dormouse_arena {
     size_t used;
     size_t budget;
     size_t spent;
+    size_t allocations;
+    size_t allocations_max;
     bool refused;
     bool starved;
 };
@@ -52,6 +54,10 @@ static bool grow(dormouse_arena *arena, size_t size)
 static void *allocate(void *data, size_t size)
 {
     dormouse_arena *arena = data;
+    /* Each costs time, however small it is. */
+    if (arena->allocations == arena->allocations_max)
+        goto refuse;
+    arena->allocations++;
     size_t left = arena->budget - arena->spent;
     /* Compared before rounding up, which could wrap. */
     if (size > left)
@@ -102,7 +108,7 @@ void dormouse_arena_free(dormouse_arena *arena)
     free(arena);
 }
 
-void dormouse_arena_reset(dormouse_arena *arena, size_t budget)
+void dormouse_arena_reset(dormouse_arena *arena, size_t budget, size_t allocations)
 {
     block *kept = NULL;
     for (block *each = arena->blocks; each != NULL;) {
@@ -121,6 +127,8 @@ void dormouse_arena_reset(dormouse_arena *arena, size_t budget)
     arena->used = 0;
     arena->budget = budget & ~(ALIGNMENT - 1);
     arena->spent = 0;
+    arena->allocations = 0;
+    arena->allocations_max = allocations;
     arena->refused = false;
     arena->starved = false;
 }
@@ -138,6 +146,11 @@ bool dormouse_arena_refused(const dormouse_arena *arena)
 bool dormouse_arena_starved(const dormouse_arena *arena)
 {
     return arena->starved;
+}
+
+size_t dormouse_arena_allocations(const dormouse_arena *arena)
+{
+    return arena->allocations;
 }
 
 size_t dormouse_arena_spent(const dormouse_arena *arena)

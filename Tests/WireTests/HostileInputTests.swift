@@ -1,4 +1,5 @@
 import Core
+import Foundation
 import Testing
 import Wire
 
@@ -12,6 +13,8 @@ import Wire
 @Suite struct HostileInputTests {
     private func budget(_ payload: [UInt8]) -> Int { 8 * payload.count + (64 << 10) }
 
+    private func allocationsMax(_ payload: [UInt8]) -> Int { 1_000 + payload.count / 16 }
+
     private func expectRefused(_ method: Wire.Method, _ payload: [UInt8]) {
         let arena = Arena()
         let failure = #expect(throws: Failure.self) {
@@ -20,6 +23,7 @@ import Wire
         #expect(failure?.code == .invalidArgument)
         #expect(failure?.message.contains("too many small or repeated parts") == true)
         #expect(arena.spentBytes <= self.budget(payload))
+        #expect(arena.allocations <= self.allocationsMax(payload))
         // The arena serves the next request as if nothing had been.
         #expect(throws: Never.self) { try decodeRequest(.server, [], arena: arena) }
     }
@@ -63,6 +67,11 @@ import Wire
             ),
             // The same singular message again and again, which is merged with all before it.
             (.subscribe, Array(repeatElement(config, count: (1 << 20) / config.count).joined())),
+            // The same text again and again, in the place of the one before: little memory, many pieces.
+            (
+                .subscribe,
+                Array(repeatElement([0x0A, 1, 0x61] as [UInt8], count: (1 << 20) / 3).joined())
+            ),
             // Messages within messages: no type of ours is recursive, so this is an unknown field.
             (.subscribe, [UInt8](repeating: 0x12, count: 1 << 20)),
             // Groups that begin and never end.
@@ -80,9 +89,64 @@ import Wire
                 }
                 best = min(best, processorNanoseconds() - began)
                 #expect(arena.spentBytes <= self.budget(payload), "frame \(number)")
+                #expect(arena.allocations <= self.allocationsMax(payload), "frame \(number)")
             }
             #expect(best < 10_000_000 * self.slowness, "frame \(number) took \(best) ns")
         }
+    }
+
+    /// Messages within messages, each with its right length. No type of ours holds itself, so all but the outermost are bytes to
+    /// protobuf-c, in whatever field they are; the level of our deepest message is far below the stack.
+    @Test(arguments: [0x12, 0x1A, 0x22, 0x7A] as [UInt8])
+    func messagesWithinMessagesCostNothing(field: UInt8) {
+        var payload: [UInt8] = []
+        var left = 1 << 20
+        while left > 16 {
+            // Four bytes of length, whatever it is: a varint may be longer than it must.
+            let inside = left - 5
+            let length = (0..<4).map { UInt8(inside >> (7 * $0) & 0x7F) | ($0 < 3 ? 0x80 : 0) }
+            payload += [field] + length
+            left = inside
+        }
+        payload += [UInt8](repeating: 0, count: left)
+        for method in Wire.Method.allCases {
+            let arena = Arena()
+            let began = processorNanoseconds()
+            _ = try? decodeRequest(method, payload, arena: arena)
+            let took = processorNanoseconds() - began
+            #expect(arena.spentBytes <= self.budget(payload), "\(method)")
+            #expect(arena.allocations <= 64, "\(method)")
+            #expect(took < 10_000_000 * self.slowness, "\(method) took \(took) ns")
+        }
+    }
+
+    /// What the depth of the stack rests on.
+    @Test func noMessageHoldsItselfAndNoneIsDeep() throws {
+        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("proto/dormouse.proto").path
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        var parts: [String: Set<String>] = [:]
+        var current = ""
+        for line in text.split(separator: "\n") where !line.hasPrefix("//") {
+            if let match = line.firstMatch(of: /^message (\w+)/) {
+                current = String(match.output.1)
+                parts[current] = []
+            }
+            for match in line.matches(of: /(\w+) \w+ = \d+/) {
+                parts[current]?.insert(String(match.output.1))
+            }
+        }
+        #expect(parts.count > 50)
+        func depth(_ name: String, _ above: Set<String>) -> Int {
+            guard !above.contains(name) else {
+                Issue.record("\(name) holds itself")
+                return 0
+            }
+            let inside = (parts[name] ?? []).intersection(parts.keys)
+            return 1 + (inside.map { depth($0, above.union([name])) }.max() ?? 0)
+        }
+        for name in parts.keys.sorted() { #expect(depth(name, []) <= 16, "\(name)") }
     }
 
     @Test func emptyEventsAndHeadersAreRefusedAtTheFirst() {

@@ -20,10 +20,10 @@ dormouse_arena *dormouse_arena_new(void);
 void dormouse_arena_free(dormouse_arena *arena);
 
 /*
- * Forgets everything that was allocated and allows `budget` bytes from now on. One block of at most
- * 1 MiB is kept for the next message.
+ * Forgets everything that was allocated and allows `budget` bytes in at most `allocations` pieces from now
+ * on. One block of at most 1 MiB is kept for the next message.
  */
-void dormouse_arena_reset(dormouse_arena *arena, size_t budget);
+void dormouse_arena_reset(dormouse_arena *arena, size_t budget, size_t allocations);
 
 /* Valid as long as the arena; its `free` does nothing. */
 ProtobufCAllocator *dormouse_arena_allocator(dormouse_arena *arena);
@@ -36,5 +36,8 @@ bool dormouse_arena_starved(const dormouse_arena *arena);
 
 /* Bytes allocated since the last reset, never more than the budget. */
 size_t dormouse_arena_spent(const dormouse_arena *arena);
+
+/* Pieces allocated since the last reset. */
+size_t dormouse_arena_allocations(const dormouse_arena *arena);
 
 #endif
