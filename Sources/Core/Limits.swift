@@ -88,6 +88,9 @@ package struct Limits: Hashable, Sendable {
     /// A connection whose socket takes nothing for this long is closed and its subscribers sleep.
     package var writeMillisecondsMax = 10_000
     package var connectionsMax = 10_000
+    /// Of one principal: a service with a few machines needs some ten, and one that opens them without end leaves
+    /// places for fifty others like it.
+    package var connectionsPerPrincipalMax = 200
     /// Connections that have not said hello, TLS handshakes included. 8 KiB each without TLS, 64 KiB
     /// with it: what strangers can make us hold is 32 MiB.
     package var newcomersMax = 512
@@ -135,6 +138,9 @@ package struct Limits: Hashable, Sendable {
     /// A page of the log: one statement's result.
     package var pageBytesMax = 1 << 20
     package var replayReaders = 2
+    /// Pages of the log that are under way for one principal; what else it wants waits until one of them has come. Twice the
+    /// readers: they are busy while somebody wants something, and whoever else comes waits for four pages, not for thousands.
+    package var replaysPerPrincipalMax = 4
 
     package var exchangesMax = 1_000
     package var receiversMax = 100_000
@@ -198,11 +204,13 @@ package struct Limits: Hashable, Sendable {
             ("--heartbeat-ms", self.heartbeatMilliseconds),
             ("--hello-ms", self.helloMillisecondsMax),
             ("--write-ms", self.writeMillisecondsMax),
+            ("--connections-per-principal", self.connectionsPerPrincipalMax),
             ("--newcomers", self.newcomersMax),
             ("--newcomers-per-address", self.newcomersPerOriginMax),
             ("--appends-in-flight", self.appendsInFlightMax),
             ("--chunk-bytes", self.chunkBytesMax), ("--append-bytes", self.appendBytesMax),
             ("--requests", self.requestsMax), ("--replay-readers", self.replayReaders),
+            ("--replays-per-principal", self.replaysPerPrincipalMax),
             ("--page-bytes", self.pageBytesMax), ("--saves", self.savesPerSecondMax),
             ("--retry-min-ms", self.retryMillisecondsMin),
             ("--database-ms", self.databaseMilliseconds),

@@ -114,6 +114,10 @@ enum MetricsRendering {
             "dormouse_replay_pages_waiting", .gauge, "Pages that wait to be read.",
             engine.pagesWaiting)
         text.add(
+            "dormouse_replays_held", .gauge,
+            "Subscriptions and fetches whose principal has as many pages under way as it may.",
+            engine.replaysHeld)
+        text.add(
             "dormouse_deliveries_waiting", .gauge, "Subscriptions that wait for their turn.",
             engine.deliveriesWaiting)
     }

@@ -132,6 +132,9 @@ extension Flag {
     private static let limits: [Flag] = [
         limit("frame-bytes", \.frameBytesMax, "largest frame, and so largest event"),
         limit("connections", \.connectionsMax, "connections at once"),
+        limit(
+            "connections-per-principal", \.connectionsPerPrincipalMax,
+            "connections of one principal at once"),
         limit("newcomers", \.newcomersMax, "connections at once that have not said hello"),
         limit(
             "newcomers-per-address", \.newcomersPerOriginMax,
@@ -158,6 +161,9 @@ extension Flag {
         limit("replay-bytes", \.replayBytes, "pages of the log kept in memory"),
         limit("page-bytes", \.pageBytesMax, "a page of the log", from: 1_024),
         limit("replay-readers", \.replayReaders, "connections that read the log"),
+        limit(
+            "replays-per-principal", \.replaysPerPrincipalMax,
+            "pages of the log read at once for one principal"),
         limit("exchanges", \.exchangesMax, "exchanges"),
         limit("receivers", \.receiversMax, "receivers of one exchange"),
         limit("subscribers", \.subscribersMax, "subscribers of one exchange"),

@@ -40,6 +40,15 @@ extension Engine {
         case .everybody: self.welcome(.everybody, stream, session)
         case .administrator: self.welcome(.administrator, stream, session)
         case .principal(let name, let credential):
+            let count = self.connectionsOfPrincipal[name] ?? 0
+            guard count < self.limits.connectionsPerPrincipalMax else {
+                self.counters.add(to: .connectionsRefused)
+                throw Failure(
+                    .resourceExhausted,
+                    "the principal '\(name)' already has \(count) connections; close some, put several subscriptions on one "
+                        + "connection, or raise --connections-per-principal")
+            }
+            self.connectionsOfPrincipal[name] = count + 1
             self.welcome(.principal(name, credential: credential), stream, session)
         case .unknown(let reason): self.refuse(session, stream, reason)
         }
@@ -65,6 +74,14 @@ extension Engine {
                 .peer: session.peer.address, .client: session.client,
                 .principal: session.principal,
             ])
+    }
+
+    /// The connection is gone.
+    func leave(_ identity: SessionIdentity?) {
+        guard case .principal(let name, _)? = identity,
+            let count = self.connectionsOfPrincipal[name]
+        else { return }
+        self.connectionsOfPrincipal[name] = count > 1 ? count - 1 : nil
     }
 
     private func permissions(of identity: SessionIdentity) -> Permissions {

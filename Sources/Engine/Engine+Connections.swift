@@ -60,6 +60,7 @@ extension Engine {
     package func closed(_ id: ConnectionID, reason: String) {
         guard let session = self.sessions.removeValue(forKey: id) else { return }
         self.newcomers.left(id)
+        self.leave(session.identity)
         self.counters.add(Int(clamping: session.peer.takenBytes), to: .sentBytes)
         self.deadlines.remove(.session(id))
         self.deadlines.remove(.identity(id))

@@ -53,7 +53,8 @@ extension Engine {
                 self.sessions[connection]?.isOpen(stream) == true
             {
                 do throws(Failure) {
-                    scannedBytes += try await self.scan(&fetch.reader, exchange)
+                    scannedBytes += try await self.scan(
+                        &fetch.reader, exchange, for: fetch.permissions.principal)
                 } catch {
                     // What is before it is good; whoever asks on is told.
                     guard fetch.reader.upto > fetch.reader.after else { throw error }
@@ -89,9 +90,9 @@ extension Engine {
     }
 
     /// Looks at the next chunks; returns how many bytes that was.
-    private func scan(_ reader: inout FetchReader, _ exchange: Exchange) async throws(Failure)
-        -> Int
-    {
+    private func scan(
+        _ reader: inout FetchReader, _ exchange: Exchange, for principal: Name?
+    ) async throws(Failure) -> Int {
         if !reader.isStored, let chunk = exchange.tail.chunk(after: reader.upto) {
             let before = reader.work
             reader.add(chunk, upto: exchange.head, fromLog: false)
@@ -99,8 +100,11 @@ extension Engine {
             return chunk.bytesCount
         }
         let (id, after) = (exchange.id, reader.upto)
-        let page = try await self.asking { () async throws(Failure) -> LogPage in
-            try await self.log.read(id, after: after, bytesMax: self.limits.pageBytesMax)
+        let page = try await self.withReplayShare(of: principal) {
+            () async throws(Failure) -> LogPage in
+            try await self.asking { () async throws(Failure) -> LogPage in
+                try await self.log.read(id, after: after, bytesMax: self.limits.pageBytesMax)
+            }
         }
         guard let first = page.chunks.first, first.first <= after.next else {
             if reader.isStored { throw Self.hole(after, page.chunks.first?.first, exchange) }

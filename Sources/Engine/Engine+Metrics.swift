@@ -42,6 +42,7 @@ extension Engine {
         metrics.tailBytes = self.tailBudget.bytes
         metrics.replayCacheBytes = self.pages.bytes
         metrics.pagesWaiting = self.wantedPages.count + self.pageRequests.count
+        metrics.replaysHeld = self.replayShares.waitingCount
         metrics.deliveriesWaiting = self.due.count
         metrics.commits = self.commitTimes
         metrics.counters = self.counters.values

@@ -62,7 +62,6 @@ extension Engine {
         let start = String(decoding: request.namePrefix, as: UTF8.self)
         let after = String(decoding: request.pageToken, as: UTF8.self)
         let first = all.partitioningIndex { $0.name.text >= start && $0.name.text > after }
-        let connections = self.connectionsOfPrincipals
         var reply = ListPrincipalsReply()
         var bytes = 0
         for principal in all[first...].prefix(while: { $0.name.text.hasPrefix(start) }) {
@@ -72,7 +71,7 @@ extension Engine {
                 reply.nextPageToken = reply.principals.last?.name ?? []
                 break
             }
-            let info = PrincipalInfo(principal, connections: connections[principal.name] ?? 0)
+            let info = PrincipalInfo(principal, connections: self.connections(of: principal.name))
             bytes += 256 + 320 * principal.credentials.count + 512 * principal.grants.count
             reply.principals.append(info)
         }
@@ -81,13 +80,8 @@ extension Engine {
 
     // MARK: Helpers
 
-    private var connectionsOfPrincipals: [Name: UInt32] {
-        var counts: [Name: UInt32] = [:]
-        for session in self.sessions.values {
-            guard case .principal(let name, _)? = session.identity else { continue }
-            counts[name, default: 0] += 1
-        }
-        return counts
+    private func connections(of name: Name) -> UInt32 {
+        UInt32(clamping: self.connectionsOfPrincipal[name] ?? 0)
     }
 
     private typealias Change =
@@ -120,7 +114,7 @@ extension Engine {
                 [.principal: name.text, .owner: author.name, .reason: made.change.text])
             let info = PrincipalInfo(
                 made.change.principal,
-                connections: engine.connectionsOfPrincipals[name] ?? 0)
+                connections: engine.connections(of: name))
             engine.sessions[connection]?.answer(
                 stream, .principal(PrincipalReply(principal: info, token: made.token)))
             engine.apply(made.change.principal)

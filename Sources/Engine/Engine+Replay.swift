@@ -17,7 +17,7 @@ extension Engine {
         let key = PageKey(exchange: subscriber.exchange.id, after: after, isKeys: isUnknown)
         guard subscriber.wantedPage != key else { return }
         subscriber.wantedPage = key
-        self.request(key, for: subscriber)
+        if self.mayRequest(key, for: subscriber) { self.request(key, for: subscriber) }
     }
 
     /// The pages after these ends are read while this one is sent, on several connections at once; not
@@ -36,7 +36,7 @@ extension Engine {
         }
     }
 
-    private func request(_ key: PageKey, for subscriber: Subscriber?) {
+    func request(_ key: PageKey, for subscriber: Subscriber?) {
         if self.pageWaiters[key] == nil {
             self.pageWaiters[key] = []
             self.wantedPages.append(key)
@@ -55,6 +55,7 @@ extension Engine {
     func readLoop() async {
         while let key = await self.pageRequests.receive() {
             self.feedReaders()
+            let principal = self.pagePrincipals.removeValue(forKey: key)
             // Whoever asked may be gone; a page that was asked for by nobody is a prefetch.
             let waiters = self.pageWaiters[key] ?? []
             if waiters.isEmpty || waiters.contains(where: { $0.wantedPage == key }) {
@@ -62,6 +63,8 @@ extension Engine {
             } else {
                 _ = self.takeWaiters(key)
             }
+            // What came made its subscribers want the next one: they are behind those that waited before.
+            if let principal { self.passOn(principal) }
         }
     }
 

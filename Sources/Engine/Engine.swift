@@ -54,6 +54,8 @@ package actor Engine {
     /// Who may come in.
     package internal(set) var principals = PrincipalTable()
     let principalTurns = Turns<Name>()
+    /// Of those who have any.
+    var connectionsOfPrincipal: [Name: Int] = [:]
     var failedAuthentications = FailedAuthentications()
     var incarnation = Incarnation(bytes: [])
     var startedAt = Timestamp.zero
@@ -78,6 +80,9 @@ package actor Engine {
     var wantedPages: [PageKey] = []
     var pageWaiters: [PageKey: [Subscriber]] = [:]
     let pageRequests: BoundedChannel<PageKey>
+    /// For whom the pages are read that count.
+    var pagePrincipals: [PageKey: Name] = [:]
+    var replayShares: ReplayShares<ReplayWaiter>
 
     var unsaved = UnsavedPositions()
     let unsavedSignal = Signal()
@@ -121,6 +126,7 @@ package actor Engine {
         self.manager = ReceiverManager(store: store, limits: limits)
         self.tailBudget = TailBudget(bytesMax: limits.tailBytes)
         self.pages = ReplayPages(budget: limits.replayBytes)
+        self.replayShares = ReplayShares(atOnceMax: limits.replaysPerPrincipalMax)
         self.pageRequests = BoundedChannel(capacity: 2 * limits.replayReaders)
     }
 
@@ -203,6 +209,7 @@ package actor Engine {
             self.resumeFetches(of: exchange)
         }
         self.pageRequests.close()
+        self.endReplayShares()
         self.unsavedSignal.close()
         self.restSignal.close()
         self.operations.close()

@@ -33,6 +33,8 @@ package struct EngineMetrics: Sendable {
     package var replayCacheBytes = 0
     /// Pages of the log that somebody waits for.
     package var pagesWaiting = 0
+    /// Subscriptions and fetches that wait until their principal may have another page.
+    package var replaysHeld = 0
     /// Subscribers whose turn to be sent something is to come.
     package var deliveriesWaiting = 0
     /// Events.

@@ -266,6 +266,8 @@ final class Subscriber {
     var isDue = false
     /// The page of the log that it waits for.
     var wantedPage: PageKey?
+    /// It waits until its principal may have another page read.
+    var isHeld = false
     var isDeadlineArmed = false
     var isSocketArmed = false
     /// A change of its row was asked for, and it is not known whether it happened.

@@ -94,6 +94,7 @@ struct Plan {
         limits.tailBytes = dice.within(500...8_000)
         limits.pageBytesMax = dice.within(200...3_000)
         limits.replayReaders = dice.within(1...3)
+        limits.replaysPerPrincipalMax = dice.within(1...2)
         limits.replayBytes = dice.pick([18_000, 200_000, 400_000], or: 18_000)
         limits.listPageMax = dice.within(1...5)
         limits.fetchWaitMillisecondsMax = 500
