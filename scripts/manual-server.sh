@@ -46,7 +46,7 @@ awk '
         in_flag = 1
         next
     }
-    in_flag && /^ {10}/ { put($0); next }
+    in_flag && /^          / { put($0); next }
     { in_flag = 0 }
 ' | fold -s -w 79 | sed 's| *$||'
 cat <<'PAGE'

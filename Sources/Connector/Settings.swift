@@ -66,7 +66,7 @@ package struct Program: Sendable {
         let width = min(28, (names.map(\.count).max() ?? 0) + 2)
         for (flag, name) in zip(self.flags, names) {
             let padded =
-                name.count < width
+                name.count <= width - 2
                 ? name + String(repeating: " ", count: width - name.count)
                 : name + "\n" + String(repeating: " ", count: width)
             lines.append(padded + flag.help + (flag.isRepeated ? "; may be repeated" : ""))

@@ -325,7 +325,7 @@ extension Invocation {
             }
             let name = "  --\(flag.name)\(value)"
             let gap =
-                name.count < 28
+                name.count <= 26
                 ? String(repeating: " ", count: 28 - name.count)
                 : "\n" + String(repeating: " ", count: 28)
             lines.append(name + gap + flag.help)
