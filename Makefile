@@ -18,7 +18,7 @@ THREAD_SEEDS ?= 200
 SWIFT ?= $(shell scripts/find-swift.sh 2>/dev/null)
 BIN ?= $(CURDIR)/.build/release
 # Programs carry the Swift runtime with them on Linux, so that they run where no toolchain is.
-RELEASE := -c release $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
+RELEASE := -c release $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib --disable-local-rpath)
 FORMATTED := Package.swift Sources Tests Benchmarks Examples
 STAGE := scripts/stage.sh
 TEST := $(SWIFT) test --disable-xctest

@@ -40,7 +40,10 @@ add_documents() {
     local package=$1 folder=$2/usr/share/doc/$1
     mkdir -p "$folder"
     cp deploy/debian/copyright "$folder/copyright"
-    gzip -9nc CHANGELOG.md >"$folder/changelog.gz"
+    cp CHANGELOG.md "$folder/CHANGELOG.md"
+    # In the form that Debian's tools read.
+    printf 'dormouse (%s) unstable; urgency=medium\n\n  * What changed is in CHANGELOG.md.\n\n -- %s  %s\n' \
+        "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/changelog.gz"
     find "$folder" -name '*.md' -size +4k -exec gzip -9n {} +
     [ -d "$2/usr/share/man" ] || return 0
     find "$2/usr/share/man" -type f -exec gzip -9n {} +
