@@ -166,6 +166,36 @@ extension Integration {
                     == (3..<50).map(String.init))
         }
 
+        /// Five workers share the tables; all of them end at instants that nobody chose, again and again.
+        @Test func workersThatAreKilledLeaveTheTablesOfTheChain() throws {
+            var random = SeededNumbers.fresh(for: "kill -9 of the market's workers")
+            let scene = try MarketScene(["--tokens", "80"])
+            let market = scene.market
+            try market.run("source", "--once")
+            for _ in 1...10 {
+                let workers = try market.start("work")
+                usleep(UInt32.random(in: 100_000...600_000, using: &random))
+                workers.signal(SIGKILL)
+                #expect(try workers.wait() == .signal(SIGKILL))
+            }
+            let workers = try market.start("work")
+            defer { workers.destroy() }
+            try eventually("everything is applied, and everybody is told", seconds: 120) {
+                guard workers.isRunning else { throw Problem(workers.errors) }
+                return try market.database.query(
+                    """
+                    SELECT (SELECT count(*) FROM market.activity), (SELECT count(*) FROM market.worker_aside),
+                        (SELECT count(*) FROM market.worker_outgoing),
+                        (SELECT count(*) FROM market.token WHERE uri <> ''),
+                        (SELECT count(*) FROM market.curation_offer WHERE status = 'CREATED')
+                    """) == "255|0|0|10|0"
+            }
+            try self.expectTables(market, 80)
+            let told = try scene.log("market.notification.#").map(\.key)
+            #expect(told.count { $0.hasSuffix("MarketOrderFilled") } == 40)
+            #expect(told.count { $0.hasSuffix("CurationOfferReceived") } == 10)
+        }
+
         @Test func purchasesWaitForTheirListingsAndTheTablesAreThoseOfTheChain() throws {
             let scene = try MarketScene(["--tokens", "40"])
             let market = scene.market
