@@ -128,6 +128,10 @@ test-instructions: dependencies-test toolchain ## instructions of the server's p
 	@$(SWIFT) build $(RELEASE) --product dormouse-instructions
 	@DORMOUSE_BIN_DIR=$(BIN) $(STAGE) instructions Benchmarks/instructions.sh
 
+.PHONY: test-systemd
+test-systemd: deb ## the packages under a real systemd, as root: started, restarted, killed under load; not part of `make test`
+	@Tests/Deploy/systemd.sh .build/deb
+
 .PHONY: test-thread
 test-thread: dependencies-test toolchain ## Core, Channels, Wire, Net, Store and the simulation under ThreadSanitizer
 	@DORMOUSE_SANITIZED=1 DORMOUSE_SEEDS=$(THREAD_SEEDS) TSAN_OPTIONS=halt_on_error=1 $(STAGE) thread $(TEST) \

@@ -56,6 +56,7 @@ import Wire
     @Test func theWorstFramesTakeTenMillisecondsAndEightTimesTheirSize() {
         let pattern: [UInt8] = [0x12, 1, 0x61]
         let config: [UInt8] = [0x12, 3] + pattern
+        let text: [UInt8] = [0x0A, 8] + Array("textetxt".utf8)
         let frames: [(Wire.Method, [UInt8])] = [
             // Unknown fields of two bytes, each of which protobuf-c keeps.
             (.subscribe, Array(repeatElement([0x78, 0x01] as [UInt8], count: 1 << 19).joined())),
@@ -70,7 +71,7 @@ import Wire
             // The same text again and again, in the place of the one before: little memory, many pieces.
             (
                 .subscribe,
-                Array(repeatElement([0x0A, 1, 0x61] as [UInt8], count: (1 << 20) / 3).joined())
+                Array(repeatElement(text, count: (1 << 20) / text.count).joined())
             ),
             // Messages within messages: no type of ours is recursive, so this is an unknown field.
             (.subscribe, [UInt8](repeating: 0x12, count: 1 << 20)),
