@@ -208,6 +208,11 @@ extension Integration {
                 for broker in 1...3 { try kafka.run("up \(broker)") }
                 let all = try kafka.run("consume out 2")
                 #expect(all.last == "got 0 a.two=2 dormouse-position=2")
+                try eventually("it is acknowledged", seconds: 60) {
+                    try database.query(
+                        "SELECT position FROM dormouse.subscriptions WHERE name = 'to-kafka'")
+                        == "2"
+                }
             }
         }
 
