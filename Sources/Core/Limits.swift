@@ -178,7 +178,7 @@ package struct Limits: Hashable, Sendable {
     /// to be started anew. Longer than a server needs to start again or to connect again.
     package var takeoverMilliseconds = 30_000
     /// How often the outbox is looked at while it is empty; 0 = never, and then nothing is moved. On average
-    /// half of this is added to the time from COMMIT to delivery; a look takes Postgres some 150 µs.
+    /// half of this is added to the time from COMMIT to delivery; a look takes server and Postgres some 400 µs.
     package var outboxMilliseconds = 10
     /// Rows of the outbox that are moved at once: some tens of milliseconds.
     package var outboxRowsMax = 10_000
