@@ -22,14 +22,8 @@ extension MarketEvent {
             case redeemed = "ExhibitRedeemed"
             case sold = "ExhibitSold"
 
-            var status: String {
-                switch self {
-                case .listed: "LISTED"
-                case .frozen: "FROZEN"
-                case .redeemed: "REDEEMED"
-                case .sold: "SOLD"
-                }
-            }
+            /// Such as `LISTED`.
+            var status: String { self.rawValue.dropFirst("Exhibit".count).uppercased() }
         }
 
         let id: Amount
@@ -55,14 +49,8 @@ extension MarketEvent {
             case accepted = "OfferAccepted"
             case canceled = "OfferCanceled"
 
-            var status: String {
-                switch self {
-                case .created: "CREATED"
-                case .rejected: "REJECTED"
-                case .accepted: "ACCEPTED"
-                case .canceled: "CANCELED"
-                }
-            }
+            /// Such as `CREATED`.
+            var status: String { self.rawValue.dropFirst("Offer".count).uppercased() }
         }
 
         let id: Amount

@@ -7,6 +7,17 @@ extension Integration {
     /// `EventWorker` with the real server and a real database of the worker's own.
     @Suite(.serialized)
     struct WorkerTests {
+        /// A worker starts, applies all that is left, and ends.
+        private func expectApplied(_ expected: [String], _ setting: WorkerSetting) throws {
+            let worker = try setting.start(setting.options())
+            try eventually("all is applied") {
+                try worker.check()
+                return try setting.position() == expected.count
+            }
+            try worker.end()
+            #expect(try setting.applied() == expected)
+        }
+
         @Test func eventsAreAppliedOnceHoweverOftenTheWorkerStarts() throws {
             let setting = try WorkerSetting()
             var expected: [String] = []
@@ -14,13 +25,7 @@ extension Integration {
                 let texts = (1...50).map { "a.\($0 % 7)=\(round).\($0)" }
                 for text in texts { try setting.publish(text) }
                 expected += texts.map { String($0.split(separator: "=")[1]) }
-                let worker = try setting.start(setting.options())
-                try eventually("all is applied") {
-                    try worker.check()
-                    return try setting.position() == expected.count
-                }
-                try worker.end()
-                #expect(try setting.applied() == expected)
+                try self.expectApplied(expected, setting)
             }
             // What the server remembers does not matter, and the name sleeps where the worker is.
             let log = try SharedServer.database()
@@ -48,13 +53,7 @@ extension Integration {
                 case 4: #expect(try client.forget("ledger", exchange: setting.exchange))
                 default: break
                 }
-                let worker = try setting.start(setting.options())
-                try eventually("all is applied") {
-                    try worker.check()
-                    return try setting.position() == expected.count
-                }
-                try worker.end()
-                #expect(try setting.applied() == expected)
+                try self.expectApplied(expected, setting)
             }
             #expect(
                 try setting.database.query(
