@@ -18,7 +18,7 @@ final class RabbitMQWay: Way {
             address.scheme == "amqp", (0...65_535).contains(address.port ?? 0)
         else {
             throw UsageError(
-                "--rabbitmq is '\(settings.rabbitmq)'; expected amqp://USER:PASSWORD@HOST:PORT/VHOST"
+                "--rabbitmq cannot be read; expected amqp://USER:PASSWORD@HOST:PORT/VHOST"
             )
         }
         guard let broker = rabbit_new() else {

@@ -18,6 +18,13 @@ public final class Database {
     public init(
         _ conninfo: String, schema: String, statementMilliseconds: Int64 = 30_000
     ) throws(WorkerError) {
+        guard Self.isReadable(conninfo) else {
+            throw WorkerError(
+                .unexpected,
+                "the database's address cannot be read; expected a libpq URI (postgresql://user@host/database) or "
+                    + "keywords (host=… dbname=…). It is not repeated here, since it may hold a password"
+            )
+        }
         let names = Self.defaults.map(\.0) + ["dbname"]
         let values = Self.defaults.map(\.1) + [conninfo]
         let made = withCStrings(names) { names in
@@ -167,6 +174,30 @@ public final class Database {
                 ? "the connection to the database was given up"
                 : String(cString: PQerrorMessage(self.connection)).trimmedEnd)
     }
+
+    /// What libpq would say of one that is not repeats it, with the password. One of those with an `@` or a `/` that is not
+    /// encoded is cut there, and the rest taken for a host or a port, which are shown as well.
+    private static func isReadable(_ conninfo: String) -> Bool {
+        let isURI = ["postgres://", "postgresql://"].contains { conninfo.hasPrefix($0) }
+        // A database's name alone.
+        guard isURI || conninfo.contains("=") else { return true }
+        guard let options = PQconninfoParse(conninfo, nil) else { return false }
+        defer { PQconninfoFree(options) }
+        var option = options
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val.map({ String(cString: $0) }) {
+                switch String(cString: keyword) {
+                case "host" where value.contains("@"): return false
+                case "port" where !value.utf8.allSatisfy(Self.ofPorts.contains): return false
+                default: break
+                }
+            }
+            option += 1
+        }
+        return true
+    }
+
+    private static let ofPorts = Array("0123456789,".utf8)
 
     /// A dead peer is noticed within about 15 s, an absent one within 5 s.
     private static let defaults = [

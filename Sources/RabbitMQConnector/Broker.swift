@@ -14,7 +14,7 @@ struct BrokerAddress: Hashable {
     /// `amqp://USER@HOST:PORT/VHOST` or `amqps://…`; a password is not taken from here.
     init(_ text: String, password: String?, authorities: String?) throws(Failure) {
         let parts = text.split(separator: "://", maxSplits: 1).map(String.init)
-        guard parts.count == 2, ["amqp", "amqps"].contains(parts[0]) else { throw Self.wrong(text) }
+        guard parts.count == 2, ["amqp", "amqps"].contains(parts[0]) else { throw Self.wrong }
         self.isTLS = parts[0] == "amqps"
         self.port = self.isTLS ? 5671 : 5672
         self.authorities = authorities
@@ -35,7 +35,7 @@ struct BrokerAddress: Hashable {
         }
         if let colon = rest.lastIndex(of: ":") {
             guard let port = Int32(rest[rest.index(after: colon)...]), (1...65_535).contains(port)
-            else { throw Self.wrong(text) }
+            else { throw Self.wrong }
             self.port = port
             rest = rest[..<colon]
         }
@@ -43,11 +43,11 @@ struct BrokerAddress: Hashable {
         if let password { self.password = password }
     }
 
-    private static func wrong(_ text: String) -> Failure {
-        Failure(
-            .invalidArgument,
-            "--broker is '\(text)'; expected amqp://USER@HOST:PORT/VHOST or amqps://…")
-    }
+    /// The address is not repeated: somebody may have put a password into it.
+    private static let wrong = Failure(
+        .invalidArgument,
+        "--broker cannot be read; expected amqp://USER@HOST:PORT/VHOST or amqps://…, and the password in --password-file"
+    )
 }
 
 /// The nodes of a cluster, of which one is connected to.

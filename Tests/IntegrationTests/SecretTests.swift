@@ -152,5 +152,17 @@ extension Integration {
                 #expect(try Self.run(["publish", "a.b", "c"], at: server).end == .exit(0))
             }
         }
+
+        @Test(arguments: [
+            "amqp://shop:s3cret@rabbit", "amqp:/shop:s3cret@rabbit",
+            "amqp://shop:s3cret/x@rabbit:y",
+        ])
+        func aBrokersAddressIsNotRepeated(address: String) throws {
+            let outcome = try Command.run([
+                "\(Server.binaries)/dormouse-rabbitmq", "--broker", address, "--queue", "q",
+            ])
+            #expect(outcome.end == .exit(64) && outcome.errors.contains("--password-file"))
+            #expect(!outcome.errors.contains("s3cret") && !outcome.output.contains("s3cret"))
+        }
     }
 }
