@@ -143,17 +143,28 @@ package struct Settings: Hashable, Sendable {
 
     /// The first line of the file that this flag names; nil when it is not given.
     package func secret(_ name: String) throws(Failure) -> String? {
+        try self.secretLines(name)?.first
+    }
+
+    /// All lines of a file that holds secrets; at least one.
+    package func secretLines(_ name: String) throws(Failure) -> [String]? {
         guard let path = self.text(name) else { return nil }
         guard let file = fopen(path, "r") else {
             throw Failure(.invalidArgument, "cannot read --\(name) \(path)")
         }
         defer { fclose(file) }
+        var lines: [String] = []
         var line = [CChar](repeating: 0, count: 4096)
-        guard fgets(&line, Int32(line.count), file) != nil else {
+        while lines.count < Self.secretLinesMax, fgets(&line, Int32(line.count), file) != nil {
+            let bytes = line.prefix { $0 != 0 && $0 != 10 && $0 != 13 }
+            lines.append(String(decoding: bytes.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        }
+        guard !lines.isEmpty else {
             throw Failure(
                 .invalidArgument, "--\(name) \(path) is empty; expected a secret in its first line")
         }
-        let bytes = line.prefix { $0 != 0 && $0 != 10 && $0 != 13 }.map { UInt8(bitPattern: $0) }
-        return String(decoding: bytes, as: UTF8.self)
+        return lines
     }
+
+    private static let secretLinesMax = 100
 }

@@ -25,6 +25,9 @@ struct Main {
                 "property", "NAME=VALUE", "a setting of librdkafka, such as security.protocol=ssl",
                 isRepeated: true),
             Flag(
+                "property-file", "FILE",
+                "more of these, NAME=VALUE on a line each: for those that are secret"),
+            Flag(
                 "password-file", "FILE",
                 "sets librdkafka's sasl.password from the file's first line"),
         ] + Forwarding.flags,
@@ -41,7 +44,11 @@ struct Main {
             guard !topics.isEmpty else {
                 throw Failure(.invalidArgument, "--topic is missing: which topics?")
             }
-            var properties = try Self.given(settings)
+            let isForward = settings.has("forward")
+            let fixed = isForward ? Self.producerProperties : Self.consumerProperties
+            // The first may be set to something else.
+            var properties = isForward ? [("linger.ms", "2")] : []
+            properties += try Self.given(settings, fixed) + fixed
             properties.append(("bootstrap.servers", brokers))
             properties.append(("client.id", "dormouse-kafka"))
             properties.append(("socket.keepalive.enable", "true"))
@@ -52,13 +59,13 @@ struct Main {
                 let forwarding = try Forwarding(
                     settings, name: name, program: Self.program, target: topics[0])
                 return try KafkaForward(
-                    properties + Self.producerProperties, forwarding, logger: logger,
+                    properties, forwarding, logger: logger,
                     metrics: metrics
                 ).run()
             }
             properties.append(("group.id", settings.text("group") ?? "dormouse"))
             let source = try KafkaSource(
-                properties + Self.consumerProperties, topics: topics,
+                properties, topics: topics,
                 name: settings.text("name") ?? "kafka",
                 sink: try Sink(
                     settings, program: Self.program, logger: logger, metrics: metrics),
@@ -67,14 +74,23 @@ struct Main {
         }
     }
 
-    private static func given(_ settings: Settings) throws(Failure) -> [(String, String)] {
+    private static func given(
+        _ settings: Settings, _ fixed: [(String, String)]
+    ) throws(Failure) -> [(String, String)] {
         var properties: [(String, String)] = []
         for text in settings.all("property") {
-            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2 else {
-                throw Failure(.invalidArgument, "--property \(text): expected NAME=VALUE")
+            let property = try Self.property(text, "--property", fixed)
+            guard !Self.isSecret(property.0) else {
+                throw Failure(
+                    .invalidArgument,
+                    "--property \(property.0) could be read by everybody on this machine; put it into a file and give "
+                        + "--property-file")
             }
-            properties.append((parts[0], parts[1]))
+            properties.append(property)
+        }
+        for text in try settings.secretLines("property-file") ?? []
+        where !text.isEmpty && !text.hasPrefix("#") {
+            properties.append(try Self.property(text, "--property-file", fixed))
         }
         if let password = try settings.secret("password-file") {
             properties.append(("sasl.password", password))
@@ -82,7 +98,28 @@ struct Main {
         return properties
     }
 
-    /// Ours, whatever is given: a promise depends on each of them, the last four bound the memory.
+    /// Neither failure repeats the value, which may be a secret.
+    private static func property(
+        _ text: String, _ flag: String, _ fixed: [(String, String)]
+    ) throws(Failure) -> (String, String) {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else {
+            throw Failure(.invalidArgument, "\(flag) has something else than NAME=VALUE")
+        }
+        if let ours = fixed.first(where: { $0.0 == parts[0] }), ours.1 != parts[1] {
+            throw Failure(
+                .invalidArgument,
+                "\(flag): \(ours.0) is \(ours.1) and cannot be changed: what this program promises depends on it"
+            )
+        }
+        return (parts[0], parts[1])
+    }
+
+    private static func isSecret(_ name: String) -> Bool {
+        ["password", "secret", "key.pem"].contains { name.hasSuffix($0) }
+    }
+
+    /// Promises depend on these; the last four bound the memory.
     private static let consumerProperties = [
         ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
         ("auto.offset.reset", "error"), ("check.crcs", "true"),
@@ -93,7 +130,7 @@ struct Main {
     ]
 
     private static let producerProperties = [
-        ("enable.idempotence", "true"), ("acks", "all"), ("linger.ms", "2"),
+        ("enable.idempotence", "true"), ("acks", "all"),
         ("queue.buffering.max.kbytes", "65536"),
     ]
 }

@@ -164,5 +164,40 @@ extension Integration {
             #expect(outcome.end == .exit(64) && outcome.errors.contains("--password-file"))
             #expect(!outcome.errors.contains("s3cret") && !outcome.output.contains("s3cret"))
         }
+
+        @Test(arguments: ["sasl.password", "ssl.key.password", "ssl.key.pem"])
+        func secretsAreNoPropertiesOnTheCommandLine(name: String) throws {
+            let outcome = try Self.kafka(["--property", "\(name)=s3cret"])
+            #expect(outcome.end == .exit(64) && outcome.errors.contains("--property-file"))
+            #expect(!outcome.errors.contains("s3cret"))
+        }
+
+        @Test func aFileOfPropertiesIsNotRepeated() throws {
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let path = "\(folder)/properties"
+            try Data("# ours\n\nssl.key.password=s3cret\nsasl.passwords3cret\n".utf8)
+                .write(to: URL(fileURLWithPath: path))
+            let outcome = try Self.kafka(["--property-file", path])
+            #expect(outcome.end == .exit(64) && outcome.errors.contains("NAME=VALUE"))
+            #expect(!outcome.errors.contains("s3cret"))
+        }
+
+        /// What a promise depends on is what it is.
+        @Test(arguments: [
+            ("acks=1", ["--forward", "f"]), ("enable.idempotence=false", ["--forward", "f"]),
+            ("check.crcs=false", []), ("auto.offset.reset=latest", []),
+            ("enable.auto.commit=true", []),
+        ])
+        func promisesAreNoPropertiesToChange(property: String, more: [String]) throws {
+            let outcome = try Self.kafka(["--property", property] + more)
+            #expect(outcome.end == .exit(64) && outcome.errors.contains("cannot be changed"))
+        }
+
+        private static func kafka(_ flags: [String]) throws -> Command.Outcome {
+            try Command.run(
+                ["\(Server.binaries)/dormouse-kafka", "--brokers", "127.0.0.1:1", "--topic", "t"]
+                    + flags)
+        }
     }
 }
