@@ -51,7 +51,16 @@ extension Integration {
                 let numbers = try database.query(
                     "SELECT convert_from(payload, 'UTF8') FROM dormouse.events('target', 0, 10000)"
                 ).split(separator: "\n").compactMap { Int($0) }
-                #expect(numbers == Array(1...6_000))
+                #expect(numbers.sorted() == Array(1...6_000))
+                // The new leader may give out what is next before it knows that the old consumer is gone, and what that one had
+                // comes behind it: at most the prefetch, in its own order. Everything else is in order.
+                var newest = 0
+                let late = numbers.filter { number in
+                    defer { newest = max(newest, number) }
+                    return number < newest
+                }
+                #expect(late.count <= 100)
+                #expect(late == late.sorted())
                 let log = source.child.errors
                 #expect(
                     log.contains("no messages from RabbitMQ"), "it was connected to that node")
