@@ -7,7 +7,8 @@ package import Core
 // 2. After a lost connection the broker sends again what was not acknowledged, and marks it. A marked message whose id is
 //    among the newest ids that went into the log is there already: it is acknowledged, and not published.
 // 3. An id counts only on messages that are marked: publishers may use one for several messages.
-// 4. Tags are of one connection; with a new one, what was gathered is forgotten, since it comes again.
+// 4. Tags are of one connection, and count its messages: 1, 2, 3 … With a new one, what was gathered is forgotten, since it comes
+//    again.
 //
 // Invariant: acknowledged ≤ settled ≤ newest.
 
@@ -44,19 +45,22 @@ package struct QueueMachine {
         (self.newest, self.settled, self.acknowledged) = (0, 0, 0)
     }
 
-    /// A message came, with the event that it is.
+    /// A message came, with the event that it is. false: one before it has not, and its acknowledgement would be one of that, too;
+    /// with a new connection all of them come again.
     package mutating func received(
         tag: UInt64, id: [UInt8], isRedelivered: Bool, _ event: Event, bytes: Int
-    ) {
+    ) -> Bool {
+        guard tag == self.newest + 1 else { return false }
         self.newest = tag
         if isRedelivered, !id.isEmpty, self.known.contains(id) {
             self.duplicates += 1
             if self.events.isEmpty { self.settled = tag }
-            return
+            return true
         }
         self.events.append(event)
         self.ids.append(id)
         self.gatheredBytes += bytes
+        return true
     }
 
     /// What was gathered is committed, so everything that came is in the log.

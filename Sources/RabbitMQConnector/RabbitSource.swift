@@ -182,9 +182,15 @@ final class RabbitSource {
         }
         guard self.plan.isStream else {
             let known = self.queue.duplicates
-            self.queue.received(
+            let isNext = self.queue.received(
                 tag: message.tag, id: message.id, isRedelivered: message.isRedelivered,
                 fitted.event, bytes: fitted.bytes)
+            guard isNext else {
+                throw Failure(
+                    .unavailable,
+                    "the delivery \(message.tag) of the broker came, and one before it did not; connecting again, so that it comes"
+                )
+            }
             let duplicates = UInt64(self.queue.duplicates - known)
             return self.metrics.update { $0.duplicates += duplicates }
         }

@@ -72,9 +72,10 @@ private func event(_ text: String) -> Event {
 }
 
 @Suite struct QueueMachineTests {
+    @discardableResult
     private func receive(
         _ machine: inout QueueMachine, _ tag: UInt64, _ id: String, again: Bool = false
-    ) {
+    ) -> Bool {
         machine.received(
             tag: tag, id: Array(id.utf8), isRedelivered: again, event(id), bytes: 10)
     }
@@ -122,11 +123,22 @@ private func event(_ text: String) -> Event {
     @Test func aNewConnectionForgetsTagsAndKeepsIDs() {
         var machine = QueueMachine()
         machine.connected()
-        self.receive(&machine, 7, "a")
+        self.receive(&machine, 1, "a")
         machine.connected()
         #expect(machine.events.isEmpty && machine.takeAcknowledgement() == nil)
         self.receive(&machine, 1, "a", again: true)
         #expect(machine.events.count == 1, "it was not committed")
+    }
+
+    @Test func whatComesBehindAGapIsNotTaken() {
+        var machine = QueueMachine()
+        machine.connected()
+        #expect(self.receive(&machine, 1, "a"))
+        #expect(!self.receive(&machine, 3, "c") && !self.receive(&machine, 1, "a"))
+        machine.published()
+        #expect(machine.takeAcknowledgement() == 1)
+        machine.connected()
+        #expect(!self.receive(&machine, 2, "b") && self.receive(&machine, 1, "b", again: true))
     }
 
     @Test func theOldestIDsAreForgotten() {

@@ -76,7 +76,11 @@ private final class Reader {
             start == self.confirmed || afterKill && start < self.confirmed,
             "\(self.name) goes on where it was")
         while self.seen.count < count {
-            for event in try client.delivery(on: stream, seconds: 60).events {
+            let delivery = try stage.explaining("'\(self.name)' has \(self.seen.count) of \(count)")
+            {
+                try client.delivery(on: stream, seconds: 60)
+            }
+            for event in delivery.events {
                 let number = Int(event.text.trimmingCharacters(in: .newlines)) ?? -1
                 let before = self.seen.updateValue(number, forKey: event.position.rawValue)
                 #expect(before == nil || before == number)

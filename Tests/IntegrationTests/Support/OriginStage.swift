@@ -48,6 +48,8 @@ final class OriginStage {
                 [
                     "--broker", rabbit.uri, "--server", uri, "--queue", "numbers", "--exchange",
                     "numbers",
+                    // amqp-publish asks for no confirms: the last of many that it sends at once may never get into a quorum queue.
+                    "--queue-type", "classic",
                 ])
             try self.connector?.waitForLog("consuming", seconds: 60)
         case .kafka:
@@ -69,6 +71,20 @@ final class OriginStage {
         self.kafka?.destroy()
         self.server.destroy()
         Folder.remove(self.folder)
+    }
+
+    /// Says, when something fails, what had come so far and what the connector has said.
+    func explaining<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch {
+            let head = (try? self.database.query("SELECT head FROM dormouse.exchange")) ?? "unknown"
+            let queue = try? self.rabbit?.control(
+                "list_queues", "name", "messages_ready", "messages_unacknowledged")
+            throw Problem(
+                "\(error); \(what), the log has \(head), RabbitMQ \(queue ?? "nothing")\n"
+                    + (self.connector?.child.errors ?? ""))
+        }
     }
 
     /// kill -9, and a new start.
