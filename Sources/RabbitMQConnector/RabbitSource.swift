@@ -191,8 +191,8 @@ final class RabbitSource {
                     "the delivery \(message.tag) of the broker came, and one before it did not; connecting again, so that it comes"
                 )
             }
-            let duplicates = UInt64(self.queue.duplicates - known)
-            return self.metrics.update { $0.duplicates += duplicates }
+            if self.queue.duplicates > known { self.metrics.update { $0.duplicates += 1 } }
+            return
         }
         self.newestTag = message.tag
         switch self.stream.received(offset: message.offset, fitted.event, bytes: fitted.bytes) {
