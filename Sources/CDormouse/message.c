@@ -14,8 +14,8 @@ bool dm_message_append(struct dm_buffer *buffer, const ProtobufCMessage *message
 ProtobufCMessage *dm_message_decode(dormouse_arena *arena, const ProtobufCMessageDescriptor *type,
                                     const void *bytes, size_t size, bool is_listing)
 {
-    size_t factor = is_listing ? 32 : 8;
-    dormouse_arena_reset(arena, size * factor + ((size_t)64 << 10), size * factor / 128 + 1000);
+    /* A header of one letter has 5 bytes and becomes 72 in two pieces. */
+    dormouse_arena_reset(arena, size * (is_listing ? 32 : 8) + ((size_t)64 << 10), size / 2 + 1000);
     /* protobuf-c refuses NULL, which an empty payload may be. */
     static const uint8_t nothing = 0;
     return protobuf_c_message_unpack(type, dormouse_arena_allocator(arena), size,

@@ -11,7 +11,8 @@
 bool dm_message_append(struct dm_buffer *buffer, const ProtobufCMessage *message);
 /*
  * Decodes into the arena, which is reset; NULL when it is no such message or costs more than its budget.
- * The budget bounds what protobuf-c makes of hostile bytes; listings, which are many small messages, get more.
+ * The budget bounds what protobuf-c makes of hostile bytes; listings and events, which are many small
+ * messages, get more.
  */
 ProtobufCMessage *dm_message_decode(dormouse_arena *arena, const ProtobufCMessageDescriptor *type,
                                     const void *bytes, size_t size, bool is_listing);

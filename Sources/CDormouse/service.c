@@ -343,7 +343,7 @@ static void dispatch(struct stream *stream)
             stream->newest = NULL;
         stream->queued_bytes -= DELIVERY_BYTES + delivery->size;
         const ProtobufCMessage *message = dm_message_decode(
-            service->arena, stream->reply, delivery->bytes, delivery->size, false);
+            service->arena, stream->reply, delivery->bytes, delivery->size, true);
         free(delivery);
         if (message == NULL) {
             /* What follows would leave a hole. */

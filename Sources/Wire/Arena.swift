@@ -28,23 +28,29 @@ package final class Arena {
         return dormouse_arena_allocations(arena)
     }
 
-    /// Unpacks `payload` with at most `factor` × payload + 64 KiB of memory, in at most `factor` / 128 × payload + 1,000
-    /// pieces, and lends the result.
+    /// What a message may be decoded into, beside 64 KiB and 1,000 pieces.
+    struct Budget {
+        /// Bytes of memory for each of its bytes.
+        var memory: Int
+        /// How many of its bytes give a piece.
+        var piece: Int
+    }
+
+    /// Unpacks `payload` within the budget and lends the result.
     func withUnpacked<Unpacked, Result>(
-        _ payload: UnsafeRawBufferPointer, factor: Int, by unpack: Unpack<Unpacked>,
+        _ payload: UnsafeRawBufferPointer, budget: Budget, by unpack: Unpack<Unpacked>,
         _ body: (Unpacked) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         guard let arena = self.arena else {
             throw Failure(.resourceExhausted, "there is no memory left to decode a message in")
         }
-        let product = payload.count.multipliedReportingOverflow(by: factor)
-        let budget = product.partialValue.addingReportingOverflow(Self.fixedBytes)
-        guard !product.overflow, !budget.overflow else {
+        let product = payload.count.multipliedReportingOverflow(by: budget.memory)
+        let memory = product.partialValue.addingReportingOverflow(Self.fixedBytes)
+        guard !product.overflow, !memory.overflow else {
             throw Failure(.frameTooLarge, "a message has \(payload.count) bytes")
         }
-        // Of a request, with its factor of 8, a piece for each 16 bytes: a field of ordinary text has more.
         dormouse_arena_reset(
-            arena, budget.partialValue, Self.fixedAllocations + product.partialValue / 128)
+            arena, memory.partialValue, Self.fixedPieces + payload.count / budget.piece)
         // The memory stays until the next message; what is returned from `body` holds copies only.
         guard
             let unpacked = unpack(
@@ -58,7 +64,7 @@ package final class Arena {
 
     /// 64 KiB, so that small messages of many small parts never meet the budget.
     private static let fixedBytes = 64 << 10
-    private static let fixedAllocations = 1_000
+    private static let fixedPieces = 1_000
 
     private func failure(_ payload: UnsafeRawBufferPointer) -> Failure {
         guard let arena = self.arena, dormouse_arena_refused(arena) else {

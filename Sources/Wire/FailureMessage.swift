@@ -22,7 +22,7 @@ package enum FailureMessage {
         var failure = Failure(.internal, "")
         do throws(Failure) {
             failure = try arena.withUnpacked(
-                payload, factor: Reply.arenaFactor, by: dormouse__v1__failure__unpack
+                payload, budget: Reply.arenaBudget, by: dormouse__v1__failure__unpack
             ) { unpacked in
                 Failure(
                     .internal, String(decoding: [UInt8](unpacked.message), as: UTF8.self),

@@ -17,9 +17,9 @@ protocol Message {
 
 extension Message {
     static func decode(
-        _ payload: UnsafeRawBufferPointer, factor: Int, arena: Arena
+        _ payload: UnsafeRawBufferPointer, budget: Arena.Budget, arena: Arena
     ) throws(Failure) -> Self {
-        try arena.withUnpacked(payload, factor: factor, by: Self.unpack) {
+        try arena.withUnpacked(payload, budget: budget, by: Self.unpack) {
             unpacked throws(Failure) in try Self(unpacked)
         }
     }

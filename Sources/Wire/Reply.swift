@@ -28,10 +28,10 @@ package enum Reply: Hashable, Sendable {
 }
 
 extension Reply {
-    /// Bytes of arena per byte of a reply. Listings consist of many small messages with many
+    /// What a reply may be decoded into. Listings consist of many small messages with many
     /// fields, each of which protobuf-c makes some 300 bytes of; a client must be able to read
     /// whatever its server sends.
-    static let arenaFactor = 32
+    static let arenaBudget = Arena.Budget(memory: 32, piece: 2)
 
     /// Appends the payload of a RESPONSE with status OK.
     package func encode(into bytes: inout [UInt8]) {
@@ -65,58 +65,58 @@ extension Reply {
     package static func decode(
         method: Method, payload: UnsafeRawBufferPointer, arena: Arena
     ) throws(Failure) -> Reply {
-        let factor = Self.arenaFactor
+        let budget = Self.arenaBudget
         switch method {
         case .hello:
-            return .hello(try Welcome.decode(payload, factor: factor, arena: arena))
+            return .hello(try Welcome.decode(payload, budget: budget, arena: arena))
         case .publish:
-            return .publish(try PublishReply.decode(payload, factor: factor, arena: arena))
+            return .publish(try PublishReply.decode(payload, budget: budget, arena: arena))
         case .producer:
-            return .producer(try ProducerReply.decode(payload, factor: factor, arena: arena))
+            return .producer(try ProducerReply.decode(payload, budget: budget, arena: arena))
         case .subscribe:
             throw Failure(
                 .invalidArgument,
                 "a Subscribe was answered by a RESPONSE; expected DATA and END")
         case .acknowledge:
-            return .acknowledge(try AcknowledgeReply.decode(payload, factor: factor, arena: arena))
+            return .acknowledge(try AcknowledgeReply.decode(payload, budget: budget, arena: arena))
         case .grant:
-            return .grant(try GrantReply.decode(payload, factor: factor, arena: arena))
+            return .grant(try GrantReply.decode(payload, budget: budget, arena: arena))
         case .stop:
-            return .stop(try StopReply.decode(payload, factor: factor, arena: arena))
+            return .stop(try StopReply.decode(payload, budget: budget, arena: arena))
         case .fetch:
             return .fetch(try Delivery.decode(payload))
         case .seek:
-            return .seek(try SeekReply.decode(payload, factor: factor, arena: arena))
+            return .seek(try SeekReply.decode(payload, budget: budget, arena: arena))
         case .pause:
-            return .pause(try PauseReply.decode(payload, factor: factor, arena: arena))
+            return .pause(try PauseReply.decode(payload, budget: budget, arena: arena))
         case .forget:
-            return .forget(try ForgetReply.decode(payload, factor: factor, arena: arena))
+            return .forget(try ForgetReply.decode(payload, budget: budget, arena: arena))
         case .restored:
-            return .restored(try RestoredReply.decode(payload, factor: factor, arena: arena))
+            return .restored(try RestoredReply.decode(payload, budget: budget, arena: arena))
         case .list:
-            return .list(try ListReply.decode(payload, factor: factor, arena: arena))
+            return .list(try ListReply.decode(payload, budget: budget, arena: arena))
         case .listReceivers:
             return .listReceivers(
-                try ListReceiversReply.decode(payload, factor: factor, arena: arena))
+                try ListReceiversReply.decode(payload, budget: budget, arena: arena))
         case .exchanges:
-            return .exchanges(try ExchangesReply.decode(payload, factor: factor, arena: arena))
+            return .exchanges(try ExchangesReply.decode(payload, budget: budget, arena: arena))
         case .createExchange:
-            return .createExchange(try ExchangeInfo.decode(payload, factor: factor, arena: arena))
+            return .createExchange(try ExchangeInfo.decode(payload, budget: budget, arena: arena))
         case .server:
-            return .server(try ServerReply.decode(payload, factor: factor, arena: arena))
+            return .server(try ServerReply.decode(payload, budget: budget, arena: arena))
         case .listOutbox:
-            return .listOutbox(try ListOutboxReply.decode(payload, factor: factor, arena: arena))
+            return .listOutbox(try ListOutboxReply.decode(payload, budget: budget, arena: arena))
         case .changeOutbox:
             return .changeOutbox(
-                try ChangeOutboxReply.decode(payload, factor: factor, arena: arena))
+                try ChangeOutboxReply.decode(payload, budget: budget, arena: arena))
         case .addPrincipal, .grantPrincipal, .revokePrincipal, .rotatePrincipal:
-            return .principal(try PrincipalReply.decode(payload, factor: factor, arena: arena))
+            return .principal(try PrincipalReply.decode(payload, budget: budget, arena: arena))
         case .listPrincipals:
             return .listPrincipals(
-                try ListPrincipalsReply.decode(payload, factor: factor, arena: arena))
+                try ListPrincipalsReply.decode(payload, budget: budget, arena: arena))
         case .listConnections:
             return .listConnections(
-                try ListConnectionsReply.decode(payload, factor: factor, arena: arena))
+                try ListConnectionsReply.decode(payload, budget: budget, arena: arena))
         }
     }
 }

@@ -60,9 +60,9 @@ extension Request {
         }
     }
 
-    /// Bytes of arena per byte of a request: what decoding ordinary requests takes, with a margin;
+    /// What a request may be decoded into: what decoding ordinary requests takes, with a margin;
     /// protobuf-c's worst cases end here. Source: protocol.md, "Rules for both sides".
-    static let arenaFactor = 8
+    static let arenaBudget = Arena.Budget(memory: 8, piece: 16)
 
     /// Decodes the payload of a REQUEST. Text is not checked, numbers are raw; the events of a
     /// publish are checked and none may be larger than `eventBytesMax` bytes. Throws
@@ -70,69 +70,69 @@ extension Request {
     package static func decode(
         method: Method, payload: UnsafeRawBufferPointer, eventBytesMax: Int, arena: Arena
     ) throws(Failure) -> Request {
-        let factor = Self.arenaFactor
+        let budget = Self.arenaBudget
         switch method {
         case .hello:
-            return .hello(try HelloRequest.decode(payload, factor: factor, arena: arena))
+            return .hello(try HelloRequest.decode(payload, budget: budget, arena: arena))
         case .publish:
             return .publish(
                 try PublishRequest.decode(payload, eventBytesMax: eventBytesMax))
         case .producer:
-            return .producer(try ProducerRequest.decode(payload, factor: factor, arena: arena))
+            return .producer(try ProducerRequest.decode(payload, budget: budget, arena: arena))
         case .subscribe:
-            return .subscribe(try SubscribeRequest.decode(payload, factor: factor, arena: arena))
+            return .subscribe(try SubscribeRequest.decode(payload, budget: budget, arena: arena))
         case .acknowledge:
             return .acknowledge(
-                try AcknowledgeRequest.decode(payload, factor: factor, arena: arena))
+                try AcknowledgeRequest.decode(payload, budget: budget, arena: arena))
         case .grant:
-            return .grant(try GrantRequest.decode(payload, factor: factor, arena: arena))
+            return .grant(try GrantRequest.decode(payload, budget: budget, arena: arena))
         case .stop:
-            return .stop(try StopRequest.decode(payload, factor: factor, arena: arena))
+            return .stop(try StopRequest.decode(payload, budget: budget, arena: arena))
         case .fetch:
-            return .fetch(try FetchRequest.decode(payload, factor: factor, arena: arena))
+            return .fetch(try FetchRequest.decode(payload, budget: budget, arena: arena))
         case .seek:
-            return .seek(try SeekRequest.decode(payload, factor: factor, arena: arena))
+            return .seek(try SeekRequest.decode(payload, budget: budget, arena: arena))
         case .pause:
-            return .pause(try PauseRequest.decode(payload, factor: factor, arena: arena))
+            return .pause(try PauseRequest.decode(payload, budget: budget, arena: arena))
         case .forget:
-            return .forget(try ForgetRequest.decode(payload, factor: factor, arena: arena))
+            return .forget(try ForgetRequest.decode(payload, budget: budget, arena: arena))
         case .restored:
-            return .restored(try RestoredRequest.decode(payload, factor: factor, arena: arena))
+            return .restored(try RestoredRequest.decode(payload, budget: budget, arena: arena))
         case .list:
-            return .list(try ListRequest.decode(payload, factor: factor, arena: arena))
+            return .list(try ListRequest.decode(payload, budget: budget, arena: arena))
         case .listReceivers:
             return .listReceivers(
-                try ListReceiversRequest.decode(payload, factor: factor, arena: arena))
+                try ListReceiversRequest.decode(payload, budget: budget, arena: arena))
         case .exchanges:
-            return .exchanges(try ExchangesRequest.decode(payload, factor: factor, arena: arena))
+            return .exchanges(try ExchangesRequest.decode(payload, budget: budget, arena: arena))
         case .createExchange:
             return .createExchange(
-                try ExchangeRequest.decode(payload, factor: factor, arena: arena))
+                try ExchangeRequest.decode(payload, budget: budget, arena: arena))
         case .server:
-            return .server(try ServerRequest.decode(payload, factor: factor, arena: arena))
+            return .server(try ServerRequest.decode(payload, budget: budget, arena: arena))
         case .listOutbox:
-            return .listOutbox(try ListOutboxRequest.decode(payload, factor: factor, arena: arena))
+            return .listOutbox(try ListOutboxRequest.decode(payload, budget: budget, arena: arena))
         case .changeOutbox:
             return .changeOutbox(
-                try ChangeOutboxRequest.decode(payload, factor: factor, arena: arena))
+                try ChangeOutboxRequest.decode(payload, budget: budget, arena: arena))
         case .addPrincipal:
             return .addPrincipal(
-                try AddPrincipalRequest.decode(payload, factor: factor, arena: arena))
+                try AddPrincipalRequest.decode(payload, budget: budget, arena: arena))
         case .grantPrincipal:
             return .grantPrincipal(
-                try GrantPrincipalRequest.decode(payload, factor: factor, arena: arena))
+                try GrantPrincipalRequest.decode(payload, budget: budget, arena: arena))
         case .revokePrincipal:
             return .revokePrincipal(
-                try RevokePrincipalRequest.decode(payload, factor: factor, arena: arena))
+                try RevokePrincipalRequest.decode(payload, budget: budget, arena: arena))
         case .rotatePrincipal:
             return .rotatePrincipal(
-                try RotatePrincipalRequest.decode(payload, factor: factor, arena: arena))
+                try RotatePrincipalRequest.decode(payload, budget: budget, arena: arena))
         case .listPrincipals:
             return .listPrincipals(
-                try ListPrincipalsRequest.decode(payload, factor: factor, arena: arena))
+                try ListPrincipalsRequest.decode(payload, budget: budget, arena: arena))
         case .listConnections:
             return .listConnections(
-                try ListConnectionsRequest.decode(payload, factor: factor, arena: arena))
+                try ListConnectionsRequest.decode(payload, budget: budget, arena: arena))
         }
     }
 

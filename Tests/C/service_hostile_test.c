@@ -114,6 +114,49 @@ static void a_delivery_that_is_not_one_ends_its_stream(void)
     CHECK(heard.ends == 1);
 }
 
+/* The smallest events that a server may send, with all that it may add to them, in a delivery of the largest size. */
+static void deliveries_of_the_smallest_events_are_read(void)
+{
+    enum { events_count = 2000, headers_count = 20 };
+    static Dormouse__V1__Header headers[headers_count];
+    static Dormouse__V1__Header *header_pointers[headers_count];
+    static Dormouse__V1__Event events[events_count];
+    static Dormouse__V1__Event *event_pointers[events_count];
+    for (size_t with = 0; with <= headers_count; with += headers_count) {
+        for (size_t i = 0; i < headers_count; i++) {
+            dormouse__v1__header__init(&headers[i]);
+            headers[i].name = dm_binary("h");
+            header_pointers[i] = &headers[i];
+        }
+        for (size_t i = 0; i < events_count; i++) {
+            dormouse__v1__event__init(&events[i]);
+            events[i].position = i + 1;
+            events[i].published_at = 1;
+            events[i].key = dm_binary("k");
+            events[i].payload = dm_binary("p");
+            events[i].id = dm_binary("i");
+            events[i].content_type = dm_binary("t");
+            events[i].n_headers = with;
+            events[i].headers = header_pointers;
+            event_pointers[i] = &events[i];
+        }
+        Dormouse__V1__Delivery delivery = DORMOUSE__V1__DELIVERY__INIT;
+        delivery.upto = delivery.head = events_count;
+        delivery.n_events = events_count;
+        delivery.events = event_pointers;
+        struct dm_buffer payload = {0};
+        CHECK(dm_message_append(&payload, &delivery.base));
+        struct script script = begin_open("");
+        struct heard heard;
+        begin_subscribe(&script, &heard);
+        add_frame(&script, DM_DATA, 0, 2, payload.bytes, dm_buffer_size(&payload));
+        dm_buffer_free(&payload);
+        send_bytes(&script);
+        CHECK(heard.ends == 0 && heard.events == events_count);
+        end(&script);
+    }
+}
+
 static void a_closure_may_cancel_its_own_stream(void)
 {
     struct script script = begin_open("");
@@ -264,6 +307,7 @@ int main(void)
     TEST(a_reply_that_is_not_one_is_null);
     TEST(an_end_without_an_answer_is_null);
     TEST(a_delivery_that_is_not_one_ends_its_stream);
+    TEST(deliveries_of_the_smallest_events_are_read);
     TEST(a_closure_may_cancel_its_own_stream);
     TEST(numbers_of_streams_are_not_those_of_the_wire);
     TEST(deliveries_without_end_are_bounded);

@@ -267,7 +267,8 @@ static void a_lost_connection_ends_everything_and_the_next_is_used(void)
     CHECK_STATUS(client, dormouse_wait_for(client, &reader.is_confirmed, 10000), DORMOUSE_OK);
     server_end(SIGKILL);
     CHECK_STATUS(client, dormouse_wait_for(client, &reader.has_ended, 10000), DORMOUSE_OK);
-    CHECK(reader.ends == 1 && reader.status == DORMOUSE_CONNECTION_LOST);
+    CHECK(reader.ends == 1);
+    CHECK_STATUS(client, reader.status, DORMOUSE_CONNECTION_LOST);
     server_start();
     publish_and_wait(client, "again", "x");
     dormouse_free(client);
