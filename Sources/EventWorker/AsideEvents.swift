@@ -45,34 +45,45 @@ public struct AsideEvents {
         try self.entries("$1::text IS NULL OR worker = $1", [Value(worker)], most: most)
     }
 
-    /// nil: there is none.
-    public func entry(worker: String, position: UInt64) throws(WorkerError) -> Entry? {
-        try self.entries(
-            "worker = $1 AND position = $2", [.text(worker), Value(position)], most: 1
-        ).first
+    /// nil: there is none. Throws `unexpected` when there are several: a worker's name may be in use for several exchanges.
+    public func entry(
+        worker: String, position: UInt64, exchange: String? = nil
+    ) throws(WorkerError) -> Entry? {
+        let found = try self.entries(
+            "worker = $1 AND position = $2 AND ($3::text IS NULL OR exchange = $3)",
+            [.text(worker), Value(position), Value(exchange)], most: 2)
+        guard found.count < 2 else {
+            throw WorkerError(
+                .unexpected,
+                "'\(worker)' has set aside events of '\(found[0].exchange)' and '\(found[1].exchange)' at position "
+                    + "\(position); name the exchange")
+        }
+        return found.first
     }
 
     /// Gives parked events, or the one at `position`, all their attempts again. Returns how many.
-    public func retry(worker: String? = nil, position: UInt64? = nil) throws -> Int {
+    public func retry(
+        worker: String? = nil, position: UInt64? = nil, exchange: String? = nil
+    ) throws -> Int {
         try self.database.transaction { database in
             try self.hold(worker)
             return try database.execute(
                 """
                 UPDATE worker_aside SET state = 'waiting', due = clock_timestamp(), attempts = 0, waits = 0
                 WHERE state IN ('parked', 'waiting') AND ($1::text IS NULL OR worker = $1)
-                    AND ($2::bigint IS NULL OR position = $2)
-                """, [Value(worker), position.map { Value($0) } ?? .null]
+                    AND ($2::bigint IS NULL OR position = $2) AND ($3::text IS NULL OR exchange = $3)
+                """, [Value(worker), position.map { Value($0) } ?? .null, Value(exchange)]
             ).changedCount
         }
     }
 
     /// Gives an event up: it is never applied, by a rebuild neither. What waits behind it goes on. false: there is none.
-    public func drop(worker: String, position: UInt64) throws -> Bool {
+    /// Throws as `entry` does.
+    public func drop(worker: String, position: UInt64, exchange: String? = nil) throws -> Bool {
         try self.database.transaction { database in
             try self.hold(worker)
-            guard let entry = try self.entry(worker: worker, position: position) else {
-                return false
-            }
+            let found = try self.entry(worker: worker, position: position, exchange: exchange)
+            guard let entry = found else { return false }
             try database.execute(
                 "INSERT INTO worker_dropped (worker, exchange, position) VALUES ($1, $2, $3)",
                 [.text(worker), .text(entry.exchange), Value(position)])

@@ -38,11 +38,15 @@ public final class Database {
         try self.execute(
             """
             SELECT set_config('search_path', $1, false),
-                set_config('statement_timeout', $2, false), set_config('lock_timeout', $2, false),
+                set_config('statement_timeout', $2, false), set_config('lock_timeout', $3, false),
                 set_config('client_min_messages', 'warning', false),
                 set_config('TimeZone', 'UTC', false)
             """,
-            [.text(Self.quoted(schema)), .integer(max(1, statementMilliseconds / 4 * 3))])
+            // The shorter one says that it was another transaction's fault, and not the statement's.
+            [
+                .text(Self.quoted(schema)), .integer(max(2, statementMilliseconds / 4 * 3)),
+                .integer(max(1, statementMilliseconds / 2)),
+            ])
     }
 
     deinit {
@@ -54,9 +58,11 @@ public final class Database {
         self.isGivenUp || PQstatus(self.connection) != CONNECTION_OK
     }
 
-    /// Runs one statement with parameters `$1`, `$2` …
+    /// Runs one statement with parameters `$1`, `$2` …, at most 65,535. Throws `refused` for what never can be
+    /// sent or stored, `databaseAway` when trying again helps.
     @discardableResult
     public func execute(_ sql: String, _ values: [Value] = []) throws(WorkerError) -> Rows {
+        try Self.check(values)
         guard !self.isGivenUp, self.send(sql, values) == 1 else { throw self.lost }
         return try self.answer()
     }
@@ -98,6 +104,20 @@ public final class Database {
 
     // MARK: Waiting
 
+    /// libpq would not send these, or only a part of them.
+    private static func check(_ values: [Value]) throws(WorkerError) {
+        guard values.count <= UInt16.max else {
+            throw WorkerError(
+                .refused,
+                "a statement has \(values.count) parameters; \(UInt16.max) can be sent, so make several of it"
+            )
+        }
+        for case .text(let text) in values where text.utf8.contains(0) {
+            throw WorkerError(
+                .refused, "a text has the character U+0000, which Postgres cannot store")
+        }
+    }
+
     private func send(_ sql: String, _ values: [Value]) -> Int32 {
         // Starts with one byte, so that an empty value has an address (none would mean NULL).
         var bytes: [UInt8] = [0]
@@ -136,6 +156,10 @@ public final class Database {
         while let rows = try self.nextResult(before: deadline) {
             switch rows.status {
             case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: last = rows
+            case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+                // libpq says so for ever, until somebody has copied.
+                self.isGivenUp = true
+                throw WorkerError(.refused, "COPY does not work here; use INSERT")
             default: error = error ?? rows.error
             }
         }

@@ -15,8 +15,8 @@ public protocol Observer {
     /// of it happens, once, or nothing.
     ///
     /// What it throws undoes the transaction. `CauseMissing` lets the event wait for another one;
-    /// an error of kind `databaseAway` is tried again for as long as it takes; anything else is a failed attempt
-    /// at the event.
+    /// an error of kind `databaseAway` is tried again for as long as it takes, unless a statement took too long;
+    /// anything else is a failed attempt at the event.
     func apply(_ events: [Event], in transaction: Transaction) throws
 }
 
@@ -52,10 +52,18 @@ public final class Transaction {
 
     /// Publishes `event` exactly once if this transaction commits, and never if it does not. Not at all
     /// when `cause` is a replay: it has been published.
+    ///
+    /// Throws `refused` for what no server takes. Once it is committed it has to be published, and until that is done the worker goes
+    /// no further: so its exchange must be there, and the worker must be allowed to publish to it.
+    ///
+    /// - Parameter exchange: the worker's own when it is empty.
     public func publish(
         _ event: Event, because cause: Event, exchange: String = ""
     ) throws(WorkerError) {
         if self.isReplay(cause) { return }
+        if let problem = OutgoingEvents.problem(in: event) {
+            throw WorkerError(.refused, "an event to publish \(problem)")
+        }
         try self.store.addOutgoing(event, exchange: exchange)
         self.hasPublished = true
     }

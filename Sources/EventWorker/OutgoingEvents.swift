@@ -29,6 +29,31 @@ struct OutgoingEvents {
         self.mayBeLeft = false
     }
 
+    /// What every server refuses, whatever its settings. Source: docs/protocol.md, "Events".
+    static func problem(in event: Event) -> String? {
+        let words = event.key.utf8.split(
+            separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        let isKey = words.allSatisfy { !$0.isEmpty && $0.allSatisfy(Self.isOfKeys) }
+        if !isKey || event.key.utf8.count > 255 {
+            return
+                "has the key '\(event.key)'; expected words of A-Z a-z 0-9 _ - joined by dots, at most 255 bytes"
+        }
+        if event.id.count > 64 {
+            return "has an id of \(event.id.count) bytes; expected at most 64"
+        }
+        if event.contentType.utf8.count > 255 {
+            return
+                "has a content type of \(event.contentType.utf8.count) bytes; expected at most 255"
+        }
+        return nil
+    }
+
+    private static func isOfKeys(_ byte: UInt8) -> Bool {
+        byte < 128
+            && (Character(UnicodeScalar(byte)).isLetter || Character(UnicodeScalar(byte)).isNumber
+                || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-"))
+    }
+
     /// How many of these, at least one, can be sent together: to the same exchange, with sequences that
     /// follow each other, and far less than the megabyte that a request may have.
     private static func fitting(_ events: ArraySlice<WorkerStore.Outgoing>) -> Int {
@@ -52,7 +77,16 @@ struct OutgoingEvents {
         let line = try self.line(first, options)
         // Whatever throws leaves a line whose next sequence is not known.
         self.lines[first.exchange] = nil
-        try line.client.publish(events.map(\.event))
+        do {
+            try line.client.publish(events.map(\.event))
+        } catch {
+            guard error.isFinal else { throw error }
+            throw WorkerError(
+                .server,
+                "the server refuses what was to be published (sequences \(first.sequence) to \(events.last?.sequence ?? 0) of "
+                    + "the table worker_outgoing): \(error). Make it possible, or correct or delete these rows; the worker goes on then"
+            )
+        }
         self.lines[first.exchange] = Line(
             client: line.client, next: first.sequence + UInt64(events.count))
     }

@@ -64,12 +64,13 @@ public final class Rows: @unchecked Sendable {
         return WorkerError(Self.kind(state), text.trimmedEnd, sqlState: state)
     }
 
-    /// Source: PostgreSQL documentation, appendix A. None (libpq's own) and 08: connection. 57P01–57P03:
-    /// shutdown, crash, starting up. 53: out of resources. 40001, 40P01: lost against another transaction.
+    /// Source: PostgreSQL documentation, appendix A. None (libpq's own) and 08: connection. 57P01–57P05:
+    /// shutdown, crash, starting up, the database is gone, nothing was said for too long. 53: out of resources. 40001, 40P01: lost against another transaction.
     /// 25006: a standby. 55P03, 57014: our own lock and statement timeouts.
     private static func kind(_ sqlState: String) -> WorkerError.Kind {
         switch sqlState {
-        case "", "57P01", "57P02", "57P03", "40001", "40P01", "25006", "55P03", "57014":
+        case "", "57P01", "57P02", "57P03", "57P04", "57P05", "40001", "40P01", "25006", "55P03",
+            "57014":
             .databaseAway
         default:
             sqlState.hasPrefix("08") || sqlState.hasPrefix("53") ? .databaseAway : .refused

@@ -27,24 +27,36 @@ public final class Worker {
     /// Where it is if the transaction whose COMMIT was not answered was committed.
     private var intended: UInt64?
     var machine: WorkerMachine
-    private var asideCount = 0
-    private var asideDue: Int64?
-    private var asideSeen: Int64 = .min
-    /// Attempts that trouble undid: the next one has the same number.
-    private var undone: (position: UInt64, attempts: Int)?
+    var asideCount = 0
+    var asideDue: Int64?
+    var asideSeen: Int64 = .min
+    /// Attempts that trouble undid: the next one has the same number. With why the last one failed, if it did and that could not be
+    /// written down.
+    var undone: (position: UInt64, attempts: Int, reason: String)?
+    /// Attempts at what follows the position that are written down.
+    private var counted = 0
 
     private var client: BlockingClient?
     private var subscription: BlockingSubscription?
     private var events: [Event] = []
     private var upto: UInt64 = 0
-    private var outgoing = OutgoingEvents()
+    /// For a rebuild: how far it may go, and what waits in the tables in use, by position: whether it holds its key.
+    var bound = UInt64.max
+    var waiting: [UInt64: Bool] = [:]
+    /// Delivered, and behind the bound.
+    private var ahead: (events: [Event], upto: UInt64)?
+    var outgoing = OutgoingEvents()
 
     /// Nothing happens before `run`.
     public init(_ options: WorkerOptions, _ observer: any Observer, until stop: StopSignal) {
-        self.options = options
+        var sound = options
+        sound.limits = options.limits.sound
+        // What Postgres says has several lines.
+        sound.log = { options.log($0.split(whereSeparator: \.isNewline).joined(separator: " ")) }
+        self.options = sound
         self.observer = observer
         self.stop = stop
-        self.machine = WorkerMachine(options.limits, attempts: 0)
+        self.machine = WorkerMachine(sound.limits, attempts: 0)
     }
 
     /// Works until the signal is raised. Trouble that passes is waited for; everything else is thrown.
@@ -56,8 +68,12 @@ public final class Worker {
     /// Everything that is in the log up to here was handed out by the subscription, and is done with.
     var passed: UInt64 {
         guard self.machine.isIdle, let subscription = self.subscription else { return 0 }
+        if let next = self.ahead?.events.first { return next.position - 1 }
         return max(subscription.position, self.place?.position ?? 0)
     }
+
+    /// For a rebuild: there is something to apply up to the bound.
+    var isBehind: Bool { self.place == nil || self.passed < self.bound }
 
     /// An event that was set aside is to be tried again now.
     var isDue: Bool { self.asideSeen == .min || self.asideDue.map { $0 <= self.now } ?? false }
@@ -76,7 +92,7 @@ public final class Worker {
     // MARK: Steps
 
     var now: Int64 { Int64((self.clock.now - self.begun) / .milliseconds(1)) }
-    private var luck: Double { Double.random(in: 0..<1) }
+    var luck: Double { Double.random(in: 0..<1) }
 
     /// Does one thing, or waits for one at most `most` milliseconds.
     func step(most: Int64 = .max) throws {
@@ -112,24 +128,21 @@ public final class Worker {
 
     private func serverTroubled(_ error: DormouseError) throws {
         switch error.status {
-        case .takenOver where try self.isReplaced(), .stopped where try self.isReplaced():
+        case .takenOver where try self.isReplaced(), .stopped where try self.isReplaced(),
+            .aborted where try self.isReplaced():
             throw WorkerStore.replaced
         case .positionLost:
             throw WorkerError(
                 .positionLost,
                 "the log no longer has what follows position \(self.place?.position ?? 0), or is another log "
                     + "(\(error.message)); rebuild the worker's tables from what is left")
-        case let status where status.mayRetry || Self.passing.contains(status):
+        case _ where !error.isFinal:
             self.options.log("the server is in trouble, trying again: \(error)")
             self.closeSubscription()
             self.machine.rest(now: self.now, luck: self.luck)
         default: throw WorkerError(.server, "the server refused: \(error)")
         }
     }
-
-    private static let passing: [DormouseError.Status] = [
-        .connectionLost, .cannotConnect, .timeout, .closed, .unavailable, .takenOver,
-    ]
 
     /// Which of two instances is the newer one is for the database to say: an older one that connects
     /// again also takes the name's subscription.
@@ -162,13 +175,13 @@ public final class Worker {
         if self.subscription == nil { try self.subscribe() }
     }
 
-    private func store(_ database: Database) -> WorkerStore {
+    func store(_ database: Database) -> WorkerStore {
         WorkerStore(
             database: database, name: self.options.name, exchange: self.options.exchange)
     }
 
     /// The store while the database is there.
-    private func opened() throws(WorkerError) -> (WorkerStore, WorkerStore.Place) {
+    func opened() throws(WorkerError) -> (WorkerStore, WorkerStore.Place) {
         guard let database = self.database, let place = self.place else {
             throw WorkerError(.databaseAway, "the database is not connected")
         }
@@ -181,6 +194,7 @@ public final class Worker {
             from: try self.firstPosition(), replayUpto: self.options.isRebuild ? .max : 0)
         self.machine = WorkerMachine(self.options.limits, attempts: place.attempts)
         self.place = place
+        self.counted = place.attempts
         self.outgoing.mayBeLeft = true
         self.options.log("goes on behind position \(place.position), as epoch \(place.epoch)")
     }
@@ -210,6 +224,7 @@ public final class Worker {
             self.machine.committed()
             self.acknowledge(found.position)
         }
+        self.counted = found.attempts
         self.outgoing.mayBeLeft = true
     }
 
@@ -223,6 +238,7 @@ public final class Worker {
         options.lastSeen = place.position
         options.lastIncarnation = place.incarnation
         self.machine.dropped()
+        self.ahead = nil
         self.subscription = try client.subscribe(options)
     }
 
@@ -237,16 +253,18 @@ public final class Worker {
     private func take(until: Int64?, most: Int64) throws {
         guard let subscription = self.subscription, let client = self.client else { return }
         try self.publishOutgoing()
-        let taken = try subscription.next { batch in
-            ((0..<batch.count).map { batch[$0].copy() }, batch.upto)
-        }
-        if let (events, upto) = taken {
+        let taken =
+            try self.ahead
+            ?? subscription.next { batch in
+                ((0..<batch.count).map { batch[$0].copy() }, batch.upto)
+            }
+        if let taken {
             self.machine.recovered()
-            (self.events, self.upto) = (events, upto)
-            return self.machine.delivered(events.count)
+            return self.begin(taken.events, upto: taken.upto)
         }
-        if subscription.position >= (self.place?.position ?? 0) + self.options.limits.unmatchedMax {
-            try self.passUnmatched(subscription.position)
+        let (position, before) = (subscription.position, self.place?.position ?? 0)
+        if position > before, position - before >= self.options.limits.unmatchedMax {
+            try self.passUnmatched(position)
         }
         // What is parked may be retried by a command, which tells nobody.
         let look = self.asideCount > 0 ? self.options.limits.lookMilliseconds : .max
@@ -255,21 +273,32 @@ public final class Worker {
             wake: self.stop.descriptor, milliseconds: pause == .max ? -1 : Int32(clamping: pause))
     }
 
-    /// Nothing up to `position` matched.
+    /// What lies behind the bound is kept.
+    private func begin(_ events: [Event], upto: UInt64) {
+        let fit = Array(events.prefix { $0.position <= self.bound })
+        self.ahead = fit.count < events.count ? (Array(events[fit.count...]), upto) : nil
+        guard let last = fit.last else { return }
+        (self.events, self.upto) = (fit, self.ahead == nil ? upto : last.position)
+        self.machine.delivered(fit.count)
+    }
+
+    /// Nothing up to `position` matched, so what was begun there and did not end was about nothing that comes.
     private func passUnmatched(_ position: UInt64) throws {
         try self.commit(upto: position) { _, _ in }
+        self.machine.committed()
     }
 
     private func apply(_ range: Range<Int>, attempt: Int) throws {
         let (store, place) = try self.opened()
         try store.begin(place, attempt: attempt)
+        self.counted = attempt
         let events = self.events[range]
         let isWhole = range.upperBound == self.events.count
         let upto = isWhole ? self.upto : events.last?.position ?? self.upto
         do {
             try self.commit(upto: upto) { store, transaction in
                 let fit = try self.asideWhatMustWait(events, store, place)
-                if !fit.isEmpty { try self.observer.apply(fit, in: transaction) }
+                if !fit.isEmpty { try self.observe(fit, in: transaction) }
             }
             self.machine.committed()
         } catch let error where !Self.isOurs(error) {
@@ -280,27 +309,47 @@ public final class Worker {
         }
     }
 
+    /// A statement of the observer's that takes too long is the fault of what it applies: it would be tried for ever otherwise.
+    func observe(_ events: [Event], in transaction: Transaction) throws {
+        do {
+            try self.observer.apply(events, in: transaction)
+        } catch let error as WorkerError where error.sqlState == WorkerError.statementTooLong {
+            throw WorkerError(.refused, error.message, sqlState: error.sqlState)
+        }
+    }
+
+    private func orderingKey(of event: Event) -> String {
+        StoredText.orderingKey(self.observer.orderingKey(of: event))
+    }
+
     /// Why the last event failed.
     private var reason = ""
     private var holdsKey = true
 
     /// An error that no event is to blame for.
-    private static func isOurs(_ error: any Error) -> Bool {
+    static func isOurs(_ error: any Error) -> Bool {
         (error as? WorkerError).map { $0.kind == .databaseAway || $0.kind == .replaced } ?? false
     }
 
-    /// Events whose ordering key waits are put behind it; returns the others.
+    /// Events whose ordering key waits are put behind it; returns the others. A rebuild keeps what waits in the tables in
+    /// use: it was never applied, so to apply it as a replay would lose its effects.
     private func asideWhatMustWait(
         _ events: ArraySlice<Event>, _ store: WorkerStore, _ place: WorkerStore.Place
     ) throws -> [Event] {
         let events = events.filter { !self.options.dropped.contains($0.position) }
-        guard self.asideCount > 0 else { return events }
-        let blocked = try store.blocked(Set(events.map(self.observer.orderingKey(of:))))
-        guard !blocked.isEmpty else { return events }
+        let mayWait = events.contains { self.waiting[$0.position] != nil }
+        guard self.asideCount > 0 || mayWait else { return events }
+        var blocked = try store.blocked(Set(events.map(self.orderingKey(of:))))
+        guard !blocked.isEmpty || mayWait else { return events }
         self.asideSeen = .min
         var fit: [Event] = []
         for event in events {
-            let key = self.observer.orderingKey(of: event)
+            let key = self.orderingKey(of: event)
+            if let holdsKey = self.waiting[event.position] {
+                try store.keep(event, orderingKey: key, holdsKey: holdsKey)
+                if holdsKey { blocked.insert(key) }
+                continue
+            }
             guard blocked.contains(key) else {
                 fit.append(event)
                 continue
@@ -318,7 +367,7 @@ public final class Worker {
     ) throws {
         let (_, place) = try self.opened()
         let event = self.events[index]
-        let key = self.observer.orderingKey(of: event)
+        let key = self.orderingKey(of: event)
         var reason = self.reason
         if reason.isEmpty { reason = "the worker ended \(attempts) times while it applied this" }
         let isLast = index == self.events.count - 1
@@ -357,6 +406,7 @@ public final class Worker {
         self.place?.position = upto
         self.place?.incarnation = incarnation
         self.place?.attempts = 0
+        self.counted = 0
         if transaction.hasPublished { self.outgoing.mayBeLeft = true }
         self.acknowledge(upto)
     }
@@ -372,67 +422,6 @@ public final class Worker {
         }
     }
 
-    // MARK: Events that were set aside
-
-    private func lookAside() throws {
-        guard let database = self.database else { return }
-        let isOld =
-            self.asideSeen == .min
-            || self.asideCount > 0
-                && self.now >= self.asideSeen + self.options.limits.lookMilliseconds
-        guard isOld else { return }
-        let (count, due) = try self.store(database).aside()
-        self.asideCount = count
-        self.asideDue = due.map { self.now + max(0, $0) }
-        self.asideSeen = self.now
-    }
-
-    private func retry() throws {
-        let (store, place) = try self.opened()
-        self.asideSeen = .min
-        guard let aside = try store.due() else { return }
-        let position = aside.event.position
-        let before = self.undone?.position == position ? self.undone?.attempts : nil
-        let attempts = before ?? aside.attempts
-        self.undone = (position, attempts)
-        guard attempts < self.options.limits.attemptsMax else {
-            let reason = "the worker ended \(attempts) times while it applied this"
-            try store.postpone(
-                aside, milliseconds: nil, reason: reason, attempts: attempts, waits: aside.waits,
-                holdsKey: true)
-            return
-        }
-        try store.count(position, attempts: attempts + 1)
-        let transaction = Transaction(
-            store.database, store, replayUpto: aside.isReplay ? .max : 0)
-        do {
-            try store.database.transaction { _ in
-                try store.hold(place)
-                guard
-                    try store.release(position, orderingKey: aside.orderingKey, state: "waiting")
-                else { return }
-                try self.observer.apply([aside.event], in: transaction)
-            }
-            if transaction.hasPublished { self.outgoing.mayBeLeft = true }
-        } catch let error where !Self.isOurs(error) {
-            let missing = error as? CauseMissing
-            let isWaiting = missing != nil
-            let failures = isWaiting ? attempts : attempts + 1
-            let verdict = self.machine.verdict(
-                isWaiting ? .cause : .event, attempts: failures, waits: aside.waits + 1,
-                luck: self.luck)
-            let milliseconds: Int64? =
-                if case .later(let later) = verdict { later } else { nil }
-            try store.postpone(
-                aside, milliseconds: milliseconds, reason: "\(error)", attempts: failures,
-                waits: aside.waits + 1, holdsKey: missing?.holdsKey ?? true)
-            if milliseconds == nil {
-                self.options.log("parked the event at position \(position): \(error)")
-            }
-        }
-        self.undone = nil
-    }
-
     // MARK: Events to publish, and the end
 
     private func publishOutgoing() throws {
@@ -443,6 +432,7 @@ public final class Worker {
     /// Writes down how far it is and lets the name fall asleep.
     private func finish() throws {
         do {
+            try self.uncount()
             try self.publishOutgoing()
             if self.passed > self.place?.position ?? 0 { try self.passUnmatched(self.passed) }
             try self.subscription?.end()
@@ -450,6 +440,16 @@ public final class Worker {
             // It goes on from an earlier position, and with what is left, at its next start.
             self.options.log("could not finish: \(error)")
         }
+    }
+
+    /// What was begun, and undone by trouble, was no attempt: without this each end in the middle of it would count as one.
+    private func uncount() throws {
+        guard self.database != nil else { return }
+        let (store, place) = try self.opened()
+        if self.counted > self.machine.attempts {
+            try store.begin(place, attempt: self.machine.attempts)
+        }
+        if let undone = self.undone { try store.count(undone.position, attempts: undone.attempts) }
     }
 
     /// Writes down that everything up to `position` is done with.

@@ -1,3 +1,5 @@
+import DormouseClient
+
 /// Why a worker, or a statement of its observer, cannot go on.
 public struct WorkerError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure.
@@ -23,6 +25,9 @@ public struct WorkerError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The code of the database's error, five characters; empty when there is none. Source: PostgreSQL
     /// documentation, appendix A.
     public let sqlState: String
+
+    /// `query_canceled`: it had `statementMilliseconds`, or somebody has ended it.
+    static let statementTooLong = "57014"
 
     /// An error of this kind.
     public init(_ kind: Kind, _ message: String, sqlState: String = "") {
@@ -50,5 +55,18 @@ public struct CauseMissing: Error, Hashable, Sendable, CustomStringConvertible {
     public init(_ description: String, holdsKey: Bool = true) {
         self.description = description
         self.holdsKey = holdsKey
+    }
+}
+
+extension DormouseError {
+    /// To try again would not help.
+    var isFinal: Bool {
+        switch self.status {
+        // Aborted: the name's position was moved, or its producer is in use, by hand or by an older instance.
+        case .connectionLost, .cannotConnect, .timeout, .closed, .unavailable, .takenOver,
+            .aborted:
+            false
+        default: !self.status.mayRetry
+        }
     }
 }

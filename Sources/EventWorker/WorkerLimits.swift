@@ -13,8 +13,9 @@ public struct WorkerLimits: Hashable, Sendable {
     public var rest = BackOff(first: 50, most: 5_000)
     /// A worker that is full looks this often whether a command has made room.
     public var lookMilliseconds: Int64 = 1_000
-    /// How long one statement may take. A database that is frozen says nothing; after this the connection
-    /// is given up.
+    /// How long one statement may take, 4 at least. A database that is frozen says nothing; after this the connection
+    /// is given up. The database itself ends a wait for a lock after half of it, which is tried again, and a statement after three
+    /// quarters of it, which is a failed attempt when it is the observer's.
     public var statementMilliseconds: Int64 = 30_000
     /// Positions without matching events that are passed before that is written down, too: a commit
     /// every so often costs nothing, and never would read them all again after a restart.
@@ -22,6 +23,23 @@ public struct WorkerLimits: Hashable, Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// With values that a worker can live with: none but what is tried once, and no sum that is too large.
+    var sound: WorkerLimits {
+        var limits = self
+        limits.attemptsMax = max(1, self.attemptsMax)
+        limits.asideMax = max(1, self.asideMax)
+        limits.retry.most = min(self.retry.most, Self.millisecondsMax)
+        limits.rest.most = min(self.rest.most, Self.millisecondsMax)
+        limits.lookMilliseconds = min(max(1, self.lookMilliseconds), Self.millisecondsMax)
+        limits.statementMilliseconds = min(
+            max(4, self.statementMilliseconds), Self.millisecondsMax)
+        limits.unmatchedMax = max(1, self.unmatchedMax)
+        return limits
+    }
+
+    /// A day: whoever says more means for ever, and comes back after it.
+    private static let millisecondsMax: Int64 = 86_400_000
 }
 
 /// Pauses that grow: each up to twice as long as the one before, by chance, so that many workers that failed
@@ -44,6 +62,6 @@ public struct BackOff: Hashable, Sendable {
         let doublings = min(max(failures, 1) - 1, 20)
         let (grown, isOver) = self.first.multipliedReportingOverflow(by: 1 << doublings)
         let pause = isOver ? self.most : min(grown, self.most)
-        return pause / 2 + Int64(luck * Double(pause - pause / 2))
+        return max(1, pause / 2 + Int64(luck * Double(pause - pause / 2)))
     }
 }

@@ -48,13 +48,51 @@ extension WorkerStore {
             """,
             [
                 .text(self.name), .text(self.exchange), Value(event.position), .text(orderingKey),
-                .text(state), milliseconds.map { .integer($0) } ?? .null, .text(reason),
+                .text(state), milliseconds.map { .integer($0) } ?? .null,
+                .text(StoredText.reason(reason)),
                 .integer(Int64(attempts)), .integer(Int64(waits)), .text(isReplay ? "t" : "f"),
                 .text(holdsKey ? "t" : "f"),
                 .text(event.key), .bytes(event.payload), .bytes(event.id),
-                .text(event.contentType), .bytes(EventHeaders.encode(event.headers)),
+                .text(StoredText.clean(event.contentType)),
+                .bytes(EventHeaders.encode(event.headers)),
                 Value(event.publishedAt),
             ])
+    }
+
+    /// For a rebuild: it waits in the tables in use, so it is not tried until they are swapped. No attempt: that tells it from
+    /// what was parked here.
+    func keep(_ event: Event, orderingKey: String, holdsKey: Bool) throws(WorkerError) {
+        try self.setAside(
+            event, orderingKey: orderingKey, state: "parked", milliseconds: nil, reason: "it waits",
+            attempts: 0, waits: 0, isReplay: true, holdsKey: holdsKey)
+    }
+
+    /// What was kept, and has been applied in the meantime, is applied here, too; what was dropped goes.
+    func letGo(except waiting: Set<UInt64>, dropped: Set<UInt64>) throws(WorkerError) {
+        let kept = try self.database.execute(
+            """
+            SELECT position, ordering_key FROM worker_aside
+            WHERE worker = $1 AND exchange = $2 AND state = 'parked' AND attempts = 0
+            """, [.text(self.name), .text(self.exchange)])
+        for row in 0..<kept.count {
+            let position = UInt64(clamping: try kept.integer(row, 0))
+            let key = kept.text(row, 1) ?? ""
+            if waiting.contains(position) { continue }
+            if dropped.contains(position) {
+                _ = try self.release(position, orderingKey: key)
+                continue
+            }
+            try self.database.execute(
+                """
+                UPDATE worker_aside SET state = CASE WHEN holds_key THEN 'behind' ELSE 'waiting' END,
+                    due = CASE WHEN holds_key THEN NULL ELSE clock_timestamp() END
+                WHERE worker = $1 AND exchange = $2 AND position = $3
+                """, [.text(self.name), .text(self.exchange), Value(position)])
+        }
+        // Now that all of them are behind each other, the first of each key goes.
+        for key in Set((0..<kept.count).compactMap { kept.text($0, 1) }) {
+            try self.releaseKey(key)
+        }
     }
 
     /// The one that has been due the longest.
@@ -115,7 +153,7 @@ extension WorkerStore {
             """,
             [
                 .text(self.name), .text(self.exchange), Value(aside.event.position),
-                milliseconds.map { .integer($0) } ?? .null, .text(reason),
+                milliseconds.map { .integer($0) } ?? .null, .text(StoredText.reason(reason)),
                 .integer(Int64(attempts)), .integer(Int64(waits)), .text(holdsKey ? "t" : "f"),
             ])
         if !holdsKey { try self.releaseKey(aside.orderingKey) }

@@ -169,12 +169,15 @@ struct WorkerStore {
                 ])
     }
 
-    /// The oldest ones; 1000 of 1 KB are what one request of the protocol holds.
+    /// The oldest ones; 1000 of 1 KB are what one request of the protocol holds. Of large ones fewer, but one.
     func outgoing() throws(WorkerError) -> [Outgoing] {
         let rows = try self.database.execute(
             """
-            SELECT sequence, target, key, payload, id, content_type, headers FROM worker_outgoing
-            WHERE worker = $1 AND exchange = $2 ORDER BY sequence LIMIT 1000
+            SELECT sequence, target, key, payload, id, content_type, headers FROM (
+                SELECT *, sum(length(payload)) OVER (ORDER BY sequence) - length(payload) AS before
+                FROM (SELECT * FROM worker_outgoing WHERE worker = $1 AND exchange = $2
+                    ORDER BY sequence LIMIT 1000) AS oldest) AS counted
+            WHERE before < 4194304 ORDER BY sequence
             """, self.me)
         var all: [Outgoing] = []
         for row in 0..<rows.count {

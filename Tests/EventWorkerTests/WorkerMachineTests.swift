@@ -129,6 +129,24 @@ struct WorkerMachineTests {
         #expect(self.next(&machine) == .take(until: nil))
     }
 
+    @Test func limitsThatNobodyCanLiveWithAreMended() {
+        var limits = WorkerLimits()
+        #expect(limits.sound == limits)
+        limits.attemptsMax = 0
+        limits.asideMax = -1
+        limits.lookMilliseconds = .max
+        limits.statementMilliseconds = .max
+        limits.unmatchedMax = 0
+        limits.rest = BackOff(first: .max, most: .max)
+        let sound = limits.sound
+        #expect(sound.attemptsMax == 1 && sound.asideMax == 1 && sound.unmatchedMax == 1)
+        var machine = WorkerMachine(sound, attempts: 0)
+        machine.delivered(1)
+        #expect(machine.next(now: 7, due: nil, asideCount: 1) == .rest(until: 86_400_007))
+        machine.rest(now: 7, luck: 0.5)
+        #expect(machine.isResting(now: 60_000_000) && !machine.isResting(now: 86_400_007))
+    }
+
     @Test func pausesGrowToTheirBoundAndAreNeverShorterThanHalf() {
         let backOff = BackOff(first: 50, most: 5_000)
         #expect(backOff.milliseconds(after: 1, luck: 0) == 25)
@@ -136,5 +154,8 @@ struct WorkerMachineTests {
         #expect(backOff.milliseconds(after: 1_000, luck: 0) == 2_500)
         #expect(backOff.milliseconds(after: 1_000, luck: 0.999) == 4_997)
         #expect(BackOff(first: .max, most: 7).milliseconds(after: 9, luck: 0) == 3)
+        // Never none at all: that would be to try without an end.
+        #expect(BackOff(first: 1, most: 1).milliseconds(after: 1, luck: 0) == 1)
+        #expect(BackOff(first: 0, most: 0).milliseconds(after: 3, luck: 0.5) == 1)
     }
 }

@@ -70,7 +70,8 @@ final class WorkerSetting: Sendable {
         // Its tables are there from here on, and its row.
         try eventually("the worker has begun", seconds: 60) {
             try worker.check()
-            let row = "SELECT 1 FROM \(options.schema).worker WHERE name = '\(options.name)'"
+            let row =
+                "SELECT DISTINCT 1 FROM \(options.schema).worker WHERE name = '\(options.name)'"
             return (try? self.database.query(row)) == "1"
         }
         return worker
@@ -85,6 +86,12 @@ struct Ledger: Observer {
     let busyCount = Locked(0)
     /// Payloads of what was no replay.
     let effects = Locked<[String]>([])
+
+    /// What the header `order` says, or the key.
+    func orderingKey(of event: Event) -> String {
+        let order = event.headers.first { $0.name == "order" }
+        return order.map { String(decoding: $0.value, as: UTF8.self) } ?? event.key
+    }
 
     func prepare(_ database: WorkerDatabase) throws {
         try database.executeAll(
@@ -103,6 +110,12 @@ struct Ledger: Observer {
                     "DO $$ BEGIN RAISE EXCEPTION 'busy' USING ERRCODE = '40001'; END $$")
             }
             if text == "refused" { try transaction.execute("SELECT 1 / 0") }
+            if text == "slow" { try transaction.execute("SELECT pg_sleep(60)") }
+            if text == "many" {
+                try transaction.execute("SELECT 1", Array(repeating: .integer(1), count: 70_000))
+            }
+            if text == "copy" { try transaction.execute("COPY entry FROM STDIN") }
+            if text == "zero" { try transaction.execute("SELECT $1::text", [.text("a\0b")]) }
             if text == "hidden" {
                 do { try transaction.execute("SELECT 1 / 0") } catch {}
                 continue
@@ -119,6 +132,17 @@ struct Ledger: Observer {
                     "SELECT 1 FROM entry WHERE payload = $1", [.text(cause)])
                 if rows.count == 0 { throw CauseMissing("'\(cause)' has not come yet") }
             }
+            if text == "misspelt" {
+                try transaction.publish(Event(key: "no key", "x"), because: event)
+            }
+            if text.hasPrefix("tellall:") {
+                let exchange = String(text.dropFirst(8))
+                for number in 1...9 {
+                    let large = String(repeating: "\(number)", count: 900_000)
+                    try transaction.publish(
+                        Event(key: "told", large), because: event, exchange: exchange)
+                }
+            }
             if text.hasPrefix("tell:") {
                 try transaction.publish(
                     Event(key: "told", String(text.dropFirst(5))), because: event)
@@ -133,18 +157,26 @@ struct Ledger: Observer {
 final class RunningWorker {
     let stop: StopSignal
     private let thread: Worker<Void>
+    private let lines = Locked<[String]>([])
 
     init(_ options: WorkerOptions, _ ledger: Ledger) throws {
         let stop = try StopSignal()
         self.stop = stop
+        let lines = self.lines
+        var options = options
+        options.log = { line in lines.withLock { $0.append(line) } }
+        let logging = options
         self.thread = Worker("the worker") {
-            try DatabaseWorker(options, ledger, until: stop).run()
+            try DatabaseWorker(logging, ledger, until: stop).run()
         }
     }
 
     deinit { self.stop.raise() }
 
     func check() throws { try self.thread.check() }
+
+    /// Whether a line of its log has this text.
+    func logged(_ text: String) -> Bool { self.lines.current.contains { $0.contains(text) } }
 
     /// Ends it; throws what it threw.
     func end() throws {
