@@ -1,9 +1,11 @@
+import DormouseClient
 import EventWorker
 
 /// Takes what happens in the shop: into the log, straight into the tables, or both at once.
 struct Counter {
-    /// Events are told in blocks of so many.
+    /// Events are told in blocks of so many, and of so many bytes: a request of the protocol may have a megabyte.
     private static let blockMax = 1_000
+    private static let blockBytesMax = 512 * 1024
 
     private var way: (any Way)?
     private var database: Database?
@@ -22,9 +24,8 @@ struct Counter {
 
     /// Returns when they are durable. In a database: all of them, or none.
     func tell(_ events: [ShopEvent]) throws {
-        for start in stride(from: 0, to: events.count, by: Self.blockMax) {
-            let block = events[start..<min(events.count, start + Self.blockMax)]
-            try self.way?.send(try block.map { try $0.event })
+        if let way = self.way {
+            for block in try self.blocks(events) { try way.send(block) }
         }
         try self.database?.transaction { database in
             for event in events {
@@ -32,5 +33,20 @@ struct Counter {
                 try self.outbox?.sendWithin([try event.event])
             }
         }
+    }
+
+    private func blocks(_ events: [ShopEvent]) throws -> [[Event]] {
+        var blocks: [[Event]] = []
+        var block: [Event] = []
+        var bytes = 0
+        for event in try events.map({ try $0.event }) {
+            bytes += event.payload.count
+            if block.count == Self.blockMax || bytes > Self.blockBytesMax, !block.isEmpty {
+                blocks.append(block)
+                (block, bytes) = ([], event.payload.count)
+            }
+            block.append(event)
+        }
+        return block.isEmpty ? blocks : blocks + [block]
     }
 }

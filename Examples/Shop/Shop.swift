@@ -60,6 +60,7 @@ enum Shop {
 
         func run() throws {
             let words = self.arguments.words
+            if words[0] != "worker" { try self.arguments.expectNoMore(than: 2) }
             switch (words[0], words.count > 1 ? words[1] : "") {
             case ("customers", "make"): try self.makeCustomers()
             case ("products", "make"): try self.makeProducts()
@@ -124,8 +125,10 @@ enum Shop {
             guard let data = FileManager.default.contents(atPath: path) else {
                 throw UsageError("the file '\(path)' cannot be read")
             }
-            let events = try data.split(separator: UInt8(ascii: "\n")).enumerated().map {
-                index, line in
+            let lines = data.split(
+                separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            let events = try lines.enumerated().compactMap { index, line -> ShopEvent? in
+                if line.allSatisfy({ $0 <= UInt8(ascii: " ") }) { return nil }
                 do {
                     return try ShopEvent(json: line)
                 } catch {
@@ -145,8 +148,9 @@ enum Shop {
             let database = try self.database()
             let lists = try ShopLists(database)
             let (customers, products) = (try lists.customers(), try lists.products())
-            let counter = try self.counter(via)
+            var counter = try self.counter(via)
             let stop = try Program.stopSignal()
+            defer { Program.endProgress() }
             for done in 1...count {
                 guard let customer = customers.randomElement(),
                     let product = products.randomElement()
@@ -159,8 +163,12 @@ enum Shop {
                 try counter.tell([.purchase(purchase)])
                 Program.progress("purchases", done, of: count)
                 if done < count, stop.wait(milliseconds: Int64(pause)) { break }
+                if pause >= Self.silenceMilliseconds { counter = try self.counter(via) }
             }
         }
+
+        /// A broker ends connections that say nothing for a while; RabbitMQ after 40 s.
+        private static let silenceMilliseconds = 10_000
 
         private static func purchase(
             _ customer: ShopEvent.Customer, _ product: ShopEvent.Product
@@ -190,7 +198,8 @@ enum Shop {
 
         private func worker(_ words: [String]) throws {
             try WorkerCommands([(self.worker, ShopTables())])?.run(
-                words, worker: nil, asJSON: self.arguments.has("--json"),
+                words, worker: self.arguments.value("--worker"),
+                asJSON: self.arguments.has("--json"),
                 until: try Program.stopSignal())
         }
 

@@ -66,7 +66,8 @@ struct ShopLists {
     /// One line for each product.
     func productText() throws -> String {
         try self.products().map {
-            "Produkt: \"\($0.name)\" (\($0.type), cena \($0.price.text), ID \($0.id))\n"
+            Listing.line(
+                "Produkt: \"\($0.name)\" (\($0.type), cena \($0.price.text), ID \($0.id))") + "\n"
         }.joined()
     }
 
@@ -74,14 +75,16 @@ struct ShopLists {
     func customerText() throws -> String {
         let purchases = try self.purchases()
         return try self.customers().map { customer in
-            let who = "\(customer.firstName) \(customer.lastName) (\(customer.id))"
+            let who = Listing.line(
+                "\(customer.firstName) \(customer.lastName) (\(customer.id))")
             guard let lines = purchases[customer.id] else { return "\(who) - nie ma produktów.\n" }
             return "\(who) - ma następujące produkty:\n"
                 + lines.map { line in
                     let purchase = line.purchase
-                    return "* \(purchase.productType) (ID: \(purchase.productId)) "
-                        + "\(purchase.productName) (\(purchase.quantity) za \(purchase.price.text) = "
-                        + "\(line.value.text), kupione \(line.time))\n"
+                    return Listing.line(
+                        "* \(purchase.productType) (ID: \(purchase.productId)) "
+                            + "\(purchase.productName) (\(purchase.quantity) za \(purchase.price.text) = "
+                            + "\(line.value.text), kupione \(line.time))") + "\n"
                 }.joined()
         }.joined()
     }
@@ -107,10 +110,21 @@ struct ShopLists {
             listing.add([
                 .text(customer.id), .text(customer.firstName), .text(customer.lastName),
                 .text(customer.address), .integer(Int64(lines.count)),
-                .integer(lines.reduce(0) { $0 &+ $1.value.groszy }),
+                Self.sum(lines).map { .integer($0) } ?? .none,
             ])
         }
         return listing
+    }
+
+    /// nil: more than can be counted.
+    private static func sum(_ lines: [Line]) -> Int64? {
+        var sum: Int64 = 0
+        for line in lines {
+            let (next, isOver) = sum.addingReportingOverflow(line.value.groszy)
+            if isOver { return nil }
+            sum = next
+        }
+        return sum
     }
 
     /// All purchases, one a row.

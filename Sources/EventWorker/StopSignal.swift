@@ -39,9 +39,18 @@ public final class StopSignal: Sendable {
     /// Whether it was raised.
     public var isRaised: Bool { self.wait(milliseconds: 0) }
 
-    /// Waits for it at most so long; true: it was raised.
+    /// Waits for it at most so long, below 0 as long as it takes; true: it was raised.
     public func wait(milliseconds: Int64) -> Bool {
+        let deadline = ContinuousClock.now + .milliseconds(max(0, milliseconds))
         var watched = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
-        return poll(&watched, 1, Int32(clamping: milliseconds)) > 0
+        var left = milliseconds
+        while true {
+            let count = poll(&watched, 1, Int32(clamping: left))
+            // The handler of a signal has run meanwhile, and may have raised this.
+            guard count < 0, errno == EINTR else { return count > 0 }
+            if milliseconds >= 0 {
+                left = max(0, Int64((deadline - ContinuousClock.now) / .milliseconds(1)))
+            }
+        }
     }
 }

@@ -44,6 +44,14 @@ public struct Arguments {
         }
     }
 
+    /// What stands behind a command was meant to do something: it is not passed over. `count` words are the command.
+    public func expectNoMore(than count: Int) throws(UsageError) {
+        guard let word = self.words.dropFirst(count).first else { return }
+        throw UsageError(
+            "'\(word)' is too much behind '\(self.words.prefix(count).joined(separator: " "))'; --help lists what there is"
+        )
+    }
+
     /// The value of a flag; nil: it was not given.
     public func value(_ name: String) -> String? { self.values[name] }
 

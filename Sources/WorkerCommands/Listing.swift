@@ -10,8 +10,7 @@ public struct Listing {
 
         var text: String {
             switch self {
-            // A row is a line.
-            case .text(let text): text.replacing("\n", with: " ")
+            case .text(let text): Listing.line(text)
             case .integer(let number): String(number)
             case .none: "-"
             }
@@ -71,6 +70,21 @@ public struct Listing {
 
     /// As JSON if that was asked for, or as a table.
     public func text(asJSON: Bool) -> String { asJSON ? self.json : self.table }
+
+    /// Text from anywhere as a part of a line: without line ends, and without anything that a terminal obeys.
+    public static func line(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: Self.isControl) else { return text }
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { line.append(Self.isControl(scalar) ? " " : scalar) }
+        return String(line)
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
 
     /// A string of JSON.
     public static func quoted(_ text: String) -> String {

@@ -1,5 +1,6 @@
 public import EventWorker
 import DormouseClient
+import Synchronization
 
 #if canImport(Darwin)
     import Darwin
@@ -34,7 +35,9 @@ public enum Program {
 
     /// A line on stderr.
     @Sendable public static func log(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
+        // Below a bar that is not complete.
+        let isBehindBar = Self.isBarOpen.exchange(false, ordering: .relaxed)
+        let bytes = Array(((isBehindBar ? "\n" : "") + line + "\n").utf8)
         _ = write(2, bytes, bytes.count)
     }
 
@@ -49,6 +52,13 @@ public enum Program {
         }
     }
 
+    private static let isBarOpen = Atomic(false)
+
+    /// Below a bar that will not be complete: what follows begins a line.
+    public static func endProgress() {
+        if Self.isBarOpen.exchange(false, ordering: .relaxed) { _ = write(2, "\n", 1) }
+    }
+
     /// A bar on stderr while somebody looks; in a pipe, one line when it is complete.
     public static func progress(_ what: String, _ done: Int, of count: Int) {
         guard isatty(2) == 1 else {
@@ -57,6 +67,7 @@ public enum Program {
         }
         let filled = count > 0 ? min(done, count) * 30 / count : 30
         let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: 30 - filled)
+        Self.isBarOpen.store(done != count, ordering: .relaxed)
         let text = Array("\r[\(bar)] \(done)/\(count) \(what)\(done == count ? "\n" : "")".utf8)
         _ = write(2, text, text.count)
     }

@@ -18,7 +18,8 @@ public struct Settings {
         }
         let names = flags.subtracting(["--config"]).map { String($0.dropFirst(2)) }.sorted()
         let lines = String(decoding: data, as: UTF8.self)
-            .split(separator: "\n", omittingEmptySubsequences: false)
+            // Also the line ends of Windows, which are one character.
+            .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
             let text = line.trimmingCharacters(in: .whitespaces)
             if text.isEmpty || text.hasPrefix("#") { continue }

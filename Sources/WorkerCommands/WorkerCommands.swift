@@ -14,6 +14,9 @@ public struct WorkerCommands {
           worker rebuild                    apply everything again, into fresh tables, and swap
         """
 
+    /// More than anybody reads, and in memory with their payloads.
+    private static let entriesMax = 1_000
+
     private let members: [Rebuild.Member]
     private let options: WorkerOptions
 
@@ -35,16 +38,23 @@ public struct WorkerCommands {
         case ("retry", 1...3):
             let position = words.count > 2 ? try Self.position(words[2]) : nil
             let name = words.count > 1 ? words[1] : worker
-            let count = try self.aside().retry(worker: name, position: position)
+            let count = try self.aside().retry(
+                worker: name, position: position, exchange: position.map { _ in self.exchange })
             Program.say("\(count) event\(count == 1 ? " is" : "s are") tried again\n")
         case ("drop", 3):
-            guard try self.aside().drop(worker: words[1], position: try Self.position(words[2]))
+            let position = try Self.position(words[2])
+            guard
+                try self.aside().drop(
+                    worker: words[1], position: position, exchange: self.exchange)
             else { throw UsageError("'\(words[1])' has no such event set aside") }
             Program.say("dropped\n")
         case ("rebuild", 1): try self.rebuild(until: stop)
         default: throw UsageError("the commands are:\n\(Self.help)")
         }
     }
+
+    /// A worker's name may have been in use for another one.
+    private var exchange: String { self.options.exchange }
 
     private static func position(_ text: String) throws(UsageError) -> UInt64 {
         guard let position = UInt64(text) else {
@@ -86,7 +96,11 @@ public struct WorkerCommands {
         var listing = Listing([
             "worker", "position", "key", "state", "attempts", "since", "reason",
         ])
-        for entry in try self.aside().list(worker: worker) {
+        let entries = try self.aside().list(worker: worker, most: Self.entriesMax)
+        if entries.count == Self.entriesMax {
+            Program.log("these are the first \(entries.count); 'worker list' counts all of them")
+        }
+        for entry in entries {
             listing.add([
                 .text(entry.worker), .integer(Int64(clamping: entry.event.position)),
                 .text(entry.event.key), .text(entry.state.rawValue),
@@ -97,7 +111,9 @@ public struct WorkerCommands {
     }
 
     private func show(_ worker: String, _ position: UInt64) throws {
-        guard let entry = try self.aside().entry(worker: worker, position: position) else {
+        let found = try self.aside().entry(
+            worker: worker, position: position, exchange: self.exchange)
+        guard let entry = found else {
             throw UsageError("'\(worker)' has no such event set aside")
         }
         var lines = [
@@ -110,8 +126,10 @@ public struct WorkerCommands {
         lines += entry.event.headers.map {
             ("header \($0.name)", String(decoding: $0.value, as: UTF8.self))
         }
-        for (name, value) in lines { Program.say("\(name): \(value)\n") }
-        Program.say("\n\(entry.event.text)\n")
+        for (name, value) in lines { Program.say("\(name): \(Listing.line(value))\n") }
+        let text = entry.event.text.split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        Program.say("\n\(text.map { Listing.line(String($0)) }.joined(separator: "\n"))\n")
     }
 
     private func rebuild(until stop: StopSignal) throws {

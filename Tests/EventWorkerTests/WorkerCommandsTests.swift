@@ -37,6 +37,9 @@ struct WorkerCommandsTests {
         expect("--color is 'blue'; it may be red, green") {
             _ = try self.arguments("--color", "blue").choice("--color", default: Color.red)
         }
+        expect("'100' is too much behind 'customers make'; --help lists what there is") {
+            try self.arguments("customers", "make", "100").expectNoMore(than: 2)
+        }
         for seconds in ["-1", "nan", "inf", "86401", "soon"] {
             expect("--for is '\(seconds)', not a number of seconds up to 86400") {
                 _ = try self.arguments("--for=\(seconds)").milliseconds("--for", default: 1)
@@ -63,6 +66,9 @@ struct WorkerCommandsTests {
         let color: Color? = try settings(text).choice("color")
         #expect(color == .green)
         #expect(try settings("").choice("color", Color.self) == nil)
+        // As Windows ends lines.
+        let lines = try settings("# where\r\nplace = b\r\n\r\ncolor = green\r\n")
+        #expect(lines.value("place") == "b" && lines.value("color") == "green")
         for (text, line) in [("place", 1), ("\nplaice = b", 2), ("color =", 1), ("config = x", 1)] {
             let error = #expect(throws: UsageError.self) { try settings(text) }
             #expect(
@@ -80,6 +86,14 @@ struct WorkerCommandsTests {
         }
         #expect(
             try Settings(self.arguments(), flags: ["--color"], file: "/none").value("color") == nil)
+    }
+
+    /// Names come from anywhere. A terminal must not obey them, and a row stays a line.
+    @Test func whatTerminalsObeyIsNotShown() {
+        var listing = Listing(["name"])
+        listing.add([.text("a\r\nb\u{1b}[2Jc\u{7f}\u{9b}d\u{2028}e\tf")])
+        #expect(listing.table == "NAME\na  b [2Jc  d e f\n")
+        #expect(Listing.line("Łąka 🐭‍❄️") == "Łąka 🐭‍❄️")
     }
 
     @Test func listsLineUpAndQuote() {

@@ -249,6 +249,59 @@ extension Integration {
             #expect(try shop.list("purchases").count == 4)
         }
 
+        @Test func ctrlCEndsBuyingAtOnce() throws {
+            let (shop, consumer) = try self.shop()
+            defer { consumer.destroy() }
+            let buyer = try shop.start("buy", "--count", "9", "--interval", "3600")
+            defer { buyer.destroy() }
+            try eventually("the first is there") { try shop.list("purchases").count == 1 }
+            buyer.signal(SIGINT)
+            #expect(try buyer.wait() == .exit(0))
+            #expect(try shop.log("shop.customer.*.buys").count == 1)
+        }
+
+        @Test func moreThanARequestHoldsIsSentInSeveral() throws {
+            let shop = try Application("shop")
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let path = "\(folder)/events"
+            let address = String(repeating: "long ", count: 600)
+            let lines = (1...700).map {
+                #"{"event_type":"new_customer","id":"c\#($0)","first_name":"A","last_name":"B","address":"\#(address)"}"#
+            }
+            try lines.joined(separator: "\n").write(
+                toFile: path, atomically: true, encoding: .utf8)
+            #expect(try shop.run("send", path) == "700 events sent\n")
+            #expect(
+                try shop.log("shop.#").map(\.key) == (1...700).map { "shop.customer.c\($0).new" })
+        }
+
+        @Test func whatIsTypedWronglyIsSaid() throws {
+            let shop = try Application("shop")
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let path = "\(folder)/events"
+            // An empty line is a line, and one of Windows is one, too.
+            try
+                "{\"event_type\":\"new_product\",\"id\":\"m\",\"type\":\"m\",\"name\":\"m\",\"price\":1}\r\n\r\nnonsense\n"
+                .write(toFile: path, atomically: true, encoding: .utf8)
+            let bad = try shop.outcome("send", path, "--via", "db")
+            #expect(bad.end == .exit(64) && bad.errors.contains("\(path), line 3: "))
+            #expect(try shop.list("products").isEmpty)
+            let more = try shop.outcome("customers", "make", "100")
+            #expect(more.end == .exit(64) && more.errors.contains("'100' is too much"))
+            // Of one worker, as the help says.
+            try shop.database.query(
+                """
+                INSERT INTO shop.worker_aside (worker, exchange, position, ordering_key, state, reason,
+                    is_replay, key, payload, id, content_type, headers, published_at)
+                VALUES ('other', '\(shop.exchange)', 7, 'k', 'parked', 'because', false, 'k', '', '', '', '', 0)
+                """)
+            #expect(try shop.run("worker", "parked").contains("because"))
+            let none = try shop.run("worker", "parked", "--worker", "shop")
+            #expect(!none.contains("because"))
+        }
+
         @Test func settingsComeFromAFile() throws {
             let shop = try Application("shop")
             let folder = try Folder.make()
