@@ -7,6 +7,8 @@ struct Amount: Hashable, Sendable, Decodable {
 
     private init(digits: String) { self.digits = digits }
 
+    init(_ number: UInt64) { self.digits = String(number) }
+
     /// nil: anything else than digits.
     init?(_ text: String) {
         guard (1...78).contains(text.utf8.count),

@@ -76,7 +76,7 @@ struct ChainStream {
     private func send(_ batch: inout PublishBatch, sequence: UInt64) throws {
         guard batch.count > 0 else { return }
         guard try self.line.publish(batch, as: self.producer, sequence: sequence) else {
-            throw UsageError("stopped; the same command goes on from here")
+            throw Gather.stopped
         }
         batch.removeAll()
     }

@@ -8,7 +8,14 @@ struct CreationWorker: MarketObserver {
     ) throws {
         switch content {
         case .newCollection(let collection): try tables.save(collection)
-        case .newToken(let token): try tables.save(token)
+        case .newToken(let token):
+            try tables.save(token)
+            // What was gathered tells what there is, and not what happened.
+            guard event.key == "market.token" else { return }
+            try tables.add(
+                .init(
+                    operation: "MINT", destination: token.creator, time: Amount(event.publishedAt)),
+                token.tokenId, event)
         default: throw Self.isNotForThis(event)
         }
     }

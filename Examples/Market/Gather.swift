@@ -29,6 +29,8 @@ struct Gather {
         }
     }
 
+    static let stopped = UsageError("stopped; the same command goes on from here")
+
     /// - Parameter name: of the collection that an event is about.
     private func pages(
         _ field: String, what: String, _ name: (Node.NodeEvent) throws -> String
@@ -39,26 +41,22 @@ struct Gather {
             return
         }
         let count = try self.node.count(handle) ?? 0
+        // To the empty page: a node may have smaller pages than were asked for.
         while let page = try self.node.events(handle, start: stream.next), !page.isEmpty {
             try stream.publish(page) { event in
                 try self.collection.map { try name(event) == $0 } ?? true
             }
             Program.progress(
                 what, Int(clamping: stream.next), of: Int(clamping: max(count, stream.next)))
-            if page.count < Node.pageMax { break }
         }
-        if self.stop.isRaised { throw UsageError("stopped; the same command goes on from here") }
+        Program.endProgress()
+        if self.stop.isRaised { throw Self.stopped }
         Program.say("\(stream.next) \(what) looked at\n")
     }
 
     /// What is left out for one collection is not left out for another one.
     private func producer(_ what: String) -> String {
         let all = "gather:\(self.account):\(what)"
-        guard let collection = self.collection else { return all }
-        // Names of collections have any length and characters. FNV-1a, 64 bits.
-        let hash = collection.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
-            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
-        }
-        return "\(all):\(String(hash, radix: 16))"
+        return self.collection.map { "\(all):\($0.fingerprint)" } ?? all
     }
 }

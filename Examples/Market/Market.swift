@@ -14,6 +14,8 @@ enum Market {
                                                            \(MarketWorker.allCases.map(\.rawValue).joined(separator: ", "))
           gather [--collection NAME]                       carry collections and tokens of --account into the log; goes on
                                                            where it was; the creation worker applies them
+          gather --file FILE [--collection NAME]           the same from a file: JSON, [{"creator", "name", "description",
+                                                           "uri", "maximum", "tokens": [{"name", "description", "uri"}]}]
           \(MarketLists.allCases.map(\.rawValue).joined(separator: "|")) list [--json]
         \(WorkerCommands.help)
 
@@ -34,7 +36,9 @@ enum Market {
         Program.run("market") {
             let arguments = try Arguments(
                 Array(CommandLine.arguments.dropFirst()),
-                flags: MarketSettings.flags.union(["--interval", "--collection", "--worker"]),
+                flags: MarketSettings.flags.union([
+                    "--interval", "--collection", "--file", "--worker",
+                ]),
                 switches: ["--json", "--once", "--skip-pruned", "--help"])
             if arguments.has("--help") || arguments.words.isEmpty { return Program.say(Self.help) }
             try Session(
@@ -52,14 +56,11 @@ enum Market {
 
         func run() throws {
             let words = self.arguments.words
+            if words[0] != "worker" { try self.arguments.expectNoMore(than: 2) }
             switch (words[0], words.count > 1 ? words[1] : "") {
             case ("source", ""): try self.source()
             case ("work", let name): try self.work(name)
-            case ("gather", ""):
-                try Gather(
-                    self.settings, collection: self.arguments.value("--collection"),
-                    until: self.stop
-                ).run()
+            case ("gather", ""): try self.gather()
             case ("worker", _):
                 let members = MarketWorker.allCases.map { (self.options($0), $0.observer) }
                 try WorkerCommands(members)?.run(
@@ -77,6 +78,16 @@ enum Market {
             let database = try Database(self.settings.database, schema: self.settings.schema)
             try Worker.prepare(database, schema: self.settings.schema, [ListWorker()])
             return database
+        }
+
+        private func gather() throws {
+            let collection = self.arguments.value("--collection")
+            if let path = self.arguments.value("--file") {
+                return try GatherFile(
+                    path, self.settings, collection: collection, until: self.stop
+                ).run()
+            }
+            try Gather(self.settings, collection: collection, until: self.stop).run()
         }
 
         private func source() throws {

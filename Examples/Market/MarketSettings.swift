@@ -1,4 +1,5 @@
 import EventWorker
+import Foundation
 import WorkerCommands
 
 /// Where everything is.
@@ -63,8 +64,10 @@ struct MarketSettings {
         let groups = settings.value(
             "groups", default: Group.allCases.map(\.rawValue).joined(separator: ","))
         var handles: [Handle] = []
-        for name in groups.split(separator: ",") {
-            let group: Group = try Arguments.choice("--groups", String(name))
+        let names = groups.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        guard !names.isEmpty else { throw UsageError("--groups is empty: which of them?") }
+        for (index, name) in names.enumerated() where !names[..<index].contains(name) {
+            let group: Group = try Arguments.choice("--groups", name)
             let account = self.account ?? ""
             let type = settings.value(
                 "\(name)-handle", default: "\(account)::\(group.type)")

@@ -95,6 +95,7 @@ final class Node {
 
     /// nil: the signal was raised.
     private func get(_ path: String) throws -> [UInt8]? {
+        var forgetful: Set<Int> = []
         while !self.stop.isRaised {
             let reason: String
             var retryAfter = 0
@@ -105,6 +106,12 @@ final class Node {
                     self.failures = 0
                     return answer.body
                 case 410:
+                    forgetful.insert(self.asked)
+                    guard forgetful.count == self.urls.count else {
+                        // Another one may be an archive.
+                        self.asked = (self.asked + 1) % self.urls.count
+                        continue
+                    }
                     throw Pruned(
                         description:
                             "the node has pruned what \(path) asks for; name an archive node "
@@ -114,7 +121,8 @@ final class Node {
                     retryAfter = answer.retryAfter
                 default:
                     let text = String(decoding: answer.body.prefix(300), as: UTF8.self)
-                    throw UsageError("the node answers \(answer.status) to \(path): \(text)")
+                    throw UsageError(
+                        "the node answers \(answer.status) to \(path): \(Listing.line(text))")
                 }
             } catch let away as HTTP.Away {
                 reason = away.description

@@ -13,7 +13,7 @@ import WorkerCommands
 @main
 enum MarketNode {
     private static let help = """
-        usage: market-node [--port N] [--tokens N] [--per-second N] [--busy N] [--slow N] [--broken N] [--pruned N]
+        usage: market-node [--port N] [--tokens N] [--per-second N] [--busy N] [--slow N] [--broken N] [--pruned N] [--page N]
 
           --port N        0: any free one, which it prints (0)
           --tokens N      how long the chain is (20)
@@ -22,12 +22,15 @@ enum MarketNode {
           --slow N        every so many requests one is answered after 3 seconds (0: none)
           --broken N      every so many requests one is answered 503 (0: none)
           --pruned N      events below this number are gone: 410 (0)
+          --page N        a page has at most so many events, whatever is asked for (100)
 
         """
 
     static func main() {
         Program.run("market-node") {
-            let names = ["port", "tokens", "per-second", "busy", "slow", "broken", "pruned"]
+            let names = [
+                "port", "tokens", "per-second", "busy", "slow", "broken", "pruned", "page",
+            ]
             let arguments = try Arguments(
                 Array(CommandLine.arguments.dropFirst()), flags: Set(names.map { "--\($0)" }),
                 switches: ["--help"])
@@ -39,7 +42,7 @@ enum MarketNode {
                 chain: Chain(tokens: try number("tokens", 20)),
                 perSecond: try number("per-second", 0), busy: try number("busy", 0),
                 slow: try number("slow", 0), broken: try number("broken", 0),
-                pruned: try number("pruned", 0))
+                pruned: try number("pruned", 0), page: try number("page", 100))
             let port = UInt16(clamping: try number("port", 0))
             let stop = try Program.stopSignal()
             try node.serve(port: port) { port in
@@ -69,16 +72,20 @@ final class FixtureNode: Sendable {
     private let slow: Int
     private let broken: Int
     private let pruned: Int
+    private let page: Int
     private let requests = Atomic(0)
     private let begun = ContinuousClock.now
 
-    init(chain: Chain, perSecond: Int, busy: Int, slow: Int, broken: Int, pruned: Int) {
+    init(
+        chain: Chain, perSecond: Int, busy: Int, slow: Int, broken: Int, pruned: Int, page: Int
+    ) {
         self.chain = chain
         self.perSecond = perSecond
         self.busy = busy
         self.slow = slow
         self.broken = broken
         self.pruned = pruned
+        self.page = page
     }
 
     /// Serves until `body` returns.
@@ -163,7 +170,7 @@ final class FixtureNode: Sendable {
             return Answer(
                 status: 410, body: #"{"message":"pruned","error_code":"version_pruned"}"#)
         }
-        let page = stream.dropFirst(first).prefix(limit)
+        let page = stream.dropFirst(first).prefix(min(limit, self.page))
         return Answer(status: 200, body: "[" + page.joined(separator: ",") + "]")
     }
 

@@ -148,6 +148,86 @@ extension Integration {
             #expect(wrong.end == .exit(64) && wrong.errors.contains("it may be market, offer"))
         }
 
+        @Test func nodesWithSmallPagesAreReadToTheEnd() throws {
+            let scene = try MarketScene(["--tokens", "40", "--page", "7"])
+            try scene.market.run("source", "--once")
+            try scene.expectStreams(40)
+            let gathered = try scene.market.run("gather")
+            #expect(gathered == "1 collections looked at\n40 tokens looked at\n")
+        }
+
+        /// One contract, and events of each account that uses it: each stream counts from 0.
+        @Test func accountsWithTheSameHandleAreNotTakenForEachOther() throws {
+            let scene = try MarketScene(["--tokens", "8"])
+            let account = scene.account
+            let flags = ["--groups", "market"]
+            func publish(_ more: [String]) throws -> Int {
+                let outcome = try scene.market.outcome("source", "--once", with: flags + more)
+                #expect(outcome.end == .exit(0), "\(outcome.errors)")
+                return try scene.log("market.list").count
+            }
+            #expect(try publish([]) == 10)
+            let handle = ["--market-handle", "\(account)::FixedMarket::FixedMarketEvents"]
+            #expect(try publish(handle) == 10)
+            #expect(try publish(handle + ["--account", "0xabc"]) == 20)
+            #expect(try publish(handle + ["--account", "0xabc"]) == 20)
+        }
+
+        @Test func anArchiveIsAskedForWhatAnotherNodeHasPruned() throws {
+            let pruned = try MarketScene(["--tokens", "8", "--pruned", "3"])
+            let scene = try MarketScene(["--tokens", "8"], aheadOfNode: "\(pruned.url),")
+            let outcome = try scene.market.outcome("source", "--once")
+            #expect(outcome.end == .exit(0), "\(outcome.errors)")
+            try scene.expectStreams(8)
+            // Named twice is meant once.
+            let again = try scene.market.outcome(
+                "source", "--once", "--groups", "market, offer,market")
+            #expect(again.end == .exit(0), "\(again.errors)")
+        }
+
+        @Test func aFileIsGatheredOnce() throws {
+            let scene = try MarketScene(["--tokens", "1"])
+            let market = scene.market
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let path = "\(folder)/collections.json"
+            func gather(_ text: String, _ more: String...) throws -> Command.Outcome {
+                try text.write(toFile: path, atomically: true, encoding: .utf8)
+                return try market.outcome("gather", "--file", path, with: more)
+            }
+            let first = #"{"creator":"0xc","name":"One","maximum":"9007199254740993"}"#
+            let second = #"""
+                {"creator":"0xc","name":"Two","description":"d","uri":"u","tokens":[
+                    {"name":"Łoś"},{"name":"b","description":"e","uri":"v"}]}
+                """#
+            // With a mistake nothing of it is told.
+            let wrong = try gather("[\(first),{\"name\":\"Two\"}]")
+            #expect(wrong.end == .exit(64))
+            #expect(wrong.errors.contains("is no list of collections: 2. 'creator' is missing"))
+            let number = try gather(#"[{"creator":"0xc","name":"a","maximum":1}]"#)
+            #expect(number.end == .exit(64) && number.errors.contains("1. maximum "))
+            #expect(try scene.log("market.#").isEmpty)
+            for _ in 1...2 {
+                let outcome = try gather("[\(first),\(second)]")
+                #expect(outcome.output == "2 collections, 2 tokens\n", "\(outcome.errors)")
+                #expect(try scene.log("market.#").count == 4)
+            }
+            #expect(try gather("[\(first),\(second)]", "--collection", "One").end == .exit(0))
+            #expect(try scene.log("market.#").count == 5)
+            let worker = try market.start("work", "creation")
+            defer { worker.destroy() }
+            try eventually("they are there", seconds: 60) {
+                guard worker.isRunning else { throw Problem(worker.errors) }
+                return try market.list("tokens").map { "\($0["token"] ?? "") \($0["owner"] ?? "")" }
+                    == ["b 0xc", "Łoś 0xc"]
+            }
+            #expect(
+                try market.list("collections").map {
+                    "\($0["collection"] ?? "") \($0["maximum"] ?? "") \($0["tokens"] ?? "")"
+                } == ["One 9007199254740993 0", "Two 0 2"])
+            #expect(try market.list("activities").isEmpty)
+        }
+
         @Test func aPartOfAnOfferMayBeAccepted() throws {
             let scene = try MarketScene(["--tokens", "1"])
             let market = scene.market

@@ -65,6 +65,7 @@ extension Integration {
                     "SALE": tokens / 2 + tokens / 4 + sold, "OFFER": tokens / 2,
                     "CANCEL OFFER": tokens / 4, "EXHIBIT": sold + redeemed,
                     "FROZEN": sold + redeemed, "REDEEMED": redeemed,
+                    "MINT": (1...tokens).count { $0 % 8 == 3 },
                 ])
             try self.expectCuration(market, tokens)
         }
@@ -188,7 +189,7 @@ extension Integration {
                         (SELECT count(*) FROM market.worker_outgoing),
                         (SELECT count(*) FROM market.token WHERE uri <> ''),
                         (SELECT count(*) FROM market.curation_offer WHERE status = 'CREATED')
-                    """) == "255|0|0|10|0"
+                    """) == "265|0|0|10|0"
             }
             try self.expectTables(market, 80)
             let told = try scene.log("market.notification.#").map(\.key)
@@ -215,7 +216,7 @@ extension Integration {
             defer { for worker in others { worker.destroy() } }
             try self.waitForWorkers(market, [buy, list] + others)
             try eventually("nothing waits", seconds: 60) {
-                try market.list("sales").count == 32 && market.list("activities").count == 129
+                try market.list("sales").count == 32 && market.list("activities").count == 134
                     && market.list("curations").allSatisfy { $0["status"] != "CREATED" }
             }
             try self.expectTables(market, 40)

@@ -6,6 +6,8 @@ import Testing
 final class MarketScene {
     let node: Child
     let market: Application
+    let url: String
+    let account: String
     private let folder: String
 
     init(
@@ -17,12 +19,12 @@ final class MarketScene {
         self.node = node
         try eventually("the node listens") { node.output.contains("account ") }
         let lines = node.output.split(separator: "\n")
+        self.url = String(lines[0].dropFirst("listening on ".count))
+        self.account = String(lines[1].dropFirst("account ".count))
         self.market = try Application(
             "market",
             [
-                "--node", aheadOfNode + String(lines[0].dropFirst("listening on ".count)),
-                "--account",
-                String(lines[1].dropFirst("account ".count)),
+                "--node", aheadOfNode + self.url, "--account", self.account,
             ] + more)
     }
 
