@@ -39,6 +39,18 @@ extension Integration {
                 self.tables = try ShopWaysTests.tables(of: shop)
             }
 
+            /// 7 customers, 13 products, 10 purchases; the rest.
+            func halves() throws -> (String, String) {
+                let lines = try String(contentsOfFile: self.path, encoding: .utf8)
+                    .split(separator: "\n")
+                let paths = ("\(self.path).1", "\(self.path).2")
+                for (path, part) in [(paths.0, lines.prefix(30)), (paths.1, lines.dropFirst(30))] {
+                    try part.joined(separator: "\n").write(
+                        toFile: path, atomically: true, encoding: .utf8)
+                }
+                return paths
+            }
+
             func destroy() { Folder.remove(self.folder) }
         }
 
@@ -55,13 +67,26 @@ extension Integration {
             try ["customers", "products", "purchases"].map { try shop.run($0, "list", "--json") }
         }
 
-        /// The whole story again in another shop, which then goes on by the same way.
-        private func expectSameTables(_ shop: Application) throws {
+        /// The whole story again in another shop, which then goes on by the same way. In the middle of it the server is killed, and
+        /// what is told meanwhile waits wherever the way begins.
+        private func expectSameTables(
+            _ shop: Application, _ server: FragileServer, whileAway: () throws -> Void = {}
+        ) throws {
             let story = try Story()
             defer { story.destroy() }
             let consumer = try shop.start("consume")
             defer { consumer.destroy() }
-            #expect(try shop.run("send", story.path) == "61 events sent\n")
+            let (first, second) = try story.halves()
+            #expect(try shop.run("send", first) == "30 events sent\n")
+            try Self.wait(shop, consumer, "products", 13)
+            try server.kill()
+            #expect(try shop.run("send", second) == "31 events sent\n")
+            #expect(try shop.list("purchases").count <= 10)
+            try whileAway()
+            // Once more when all of it is under way.
+            try server.start()
+            try server.kill()
+            try server.start()
             try Self.wait(shop, consumer, "purchases", 40)
             try eventually("everything is applied", seconds: 60) {
                 try Self.tables(of: shop) == story.tables
@@ -76,22 +101,24 @@ extension Integration {
 
         @Test func throughTheOutboxTheTablesAreTheSame() throws {
             let schema = "shop_\(UInt32.random(in: .min ... .max))"
+            let server = try FragileServer()
             try self.expectSameTables(
                 Application(
                     "shop", ["--through", "outbox", "--schema", schema],
-                    database: try SharedServer.database()))
+                    database: server.database, server: server), server)
         }
 
         @Test(.enabled(if: RabbitMQ.isInstalled, "needs rabbitmq-server"))
         func throughRabbitMQTheTablesAreTheSame() throws {
             let rabbit = try RabbitMQ()
             defer { rabbit.destroy() }
+            let server = try FragileServer()
             let shop = try Application(
                 "shop",
                 [
                     "--through", "rabbitmq", "--rabbitmq", rabbit.uri, "--rabbitmq-exchange",
                     "corner",
-                ])
+                ], server: server)
             // Nobody would ever see these.
             let lost = try shop.outcome("customers", "make")
             #expect(lost.end == .exit(1))
@@ -99,31 +126,35 @@ extension Integration {
             let connector = try ConnectorProcess(
                 "dormouse-rabbitmq",
                 [
-                    "--broker", rabbit.uri, "--server",
-                    "\(try SharedServer.server().uri())/\(shop.exchange)", "--queue", "corner",
+                    "--broker", rabbit.uri, "--server", "\(server.uri)/main", "--queue", "corner",
                     "--exchange", "corner", "--bind", "shop.#",
                 ])
             defer { connector.destroy() }
             try connector.waitForLog("consuming", seconds: 60)
-            try self.expectSameTables(shop)
+            try self.expectSameTables(shop, server) {
+                rabbit.killAtOnce()
+                try rabbit.start()
+            }
         }
 
         @Test func throughKafkaTheTablesAreTheSame() throws {
             let kafka = try Kafka()
             defer { kafka.destroy() }
             try kafka.run("topic shop.corner 4")
+            let server = try FragileServer()
             let shop = try Application(
                 "shop",
-                ["--through", "kafka", "--kafka", kafka.brokers, "--topic", "shop.corner"])
+                ["--through", "kafka", "--kafka", kafka.brokers, "--topic", "shop.corner"],
+                server: server)
             let connector = try ConnectorProcess(
                 "dormouse-kafka",
                 [
                     "--brokers", kafka.brokers, "--topic", "shop.corner", "--server",
-                    "\(try SharedServer.server().uri())/\(shop.exchange)", "--property",
+                    "\(server.uri)/main", "--property",
                     "session.timeout.ms=6000", "--property", "heartbeat.interval.ms=500",
                 ])
             defer { connector.destroy() }
-            try self.expectSameTables(shop)
+            try self.expectSameTables(shop, server)
             // The topic is the key of what came through Kafka; what orders it stands in a header.
             let events = try shop.log("#")
             #expect(Set(events.map(\.key)) == ["shop.corner"])
@@ -131,8 +162,7 @@ extension Integration {
             #expect(events.count { $0.headers.contains(customer) } > 3)
             let consumer = try shop.start("consume")
             defer { consumer.destroy() }
-            let client = try BlockingClient(
-                SharedServer.server().uri(), options: ["exchange": shop.exchange])
+            let client = try BlockingClient(server.uri)
             var bad = Event(key: "shop.corner", "nonsense")
             bad.headers = [customer]
             var behind = try #require(events.last)

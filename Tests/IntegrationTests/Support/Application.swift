@@ -5,20 +5,27 @@ import Foundation
 final class Application {
     let database: Database
     let exchange: String
+    private let broker: String
     private let program: String
     private let flags: [String]
     private let folder: String
     private var starts = 0
 
-    /// - Parameter database: a fresh one unless it is given.
-    init(_ program: String, _ flags: [String] = [], database: Database? = nil) throws {
+    /// - Parameters:
+    ///   - database: a fresh one unless it is given.
+    ///   - server: one of the test's own, whose first exchange is the application's.
+    init(
+        _ program: String, _ flags: [String] = [], database: Database? = nil,
+        server: FragileServer? = nil
+    ) throws {
         self.program = program
         self.database = try database ?? Cluster.shared().makeDatabase()
-        self.exchange = try SharedServer.connect().exchange
+        self.exchange = try server == nil ? SharedServer.connect().exchange : "main"
+        self.broker = try server?.uri ?? SharedServer.server().uri()
         self.folder = try Folder.make()
         self.flags =
             [
-                "--broker", try SharedServer.server().uri(), "--exchange", self.exchange,
+                "--broker", self.broker, "--exchange", self.exchange,
                 "--database", self.database.conninfo,
             ] + flags
     }
@@ -51,7 +58,7 @@ final class Application {
 
     /// Everything in its exchange that matches.
     func log(_ pattern: String) throws -> [Event] {
-        let client = try BlockingClient(try SharedServer.server().uri())
+        let client = try BlockingClient(self.broker)
         var events: [Event] = []
         var after: UInt64 = 0
         while true {

@@ -129,6 +129,32 @@ func withServer(
     try body(server, database)
 }
 
+/// A server that is killed, and started again where it was.
+final class FragileServer {
+    let database: Database
+    let uri: String
+    private let flags: [String]
+    private var server: Server?
+
+    init() throws {
+        self.database = try Cluster.shared().makeDatabase()
+        let place = "127.0.0.1:\(try RabbitMQ.freePorts(1))"
+        self.uri = "dormouse://\(place)"
+        self.flags = ["--database", self.database.conninfo, "--listen", place]
+        try self.start()
+    }
+
+    deinit { self.server?.destroy() }
+
+    func start() throws { self.server = try Server(self.flags) }
+
+    func kill() throws {
+        try self.server?.killAtOnce()
+        self.server?.destroy()
+        self.server = nil
+    }
+}
+
 /// A server for the many tests that only talk to it: each uses an exchange of its own.
 enum SharedServer {
     private struct Running: @unchecked Sendable {
