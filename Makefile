@@ -84,8 +84,8 @@ deb: build ## make Debian packages (server, command line, C library, its develop
 	@scripts/make-deb.sh .build/deb
 
 .PHONY: build-examples
-build-examples: dependencies toolchain ## build the shop, the market and its node (release)
-	@for product in shop market market-node; do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
+build-examples: dependencies toolchain ## build the shop, the market, its node and the small worker of the manual (release)
+	@for product in shop market market-node visits; do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 
 .PHONY: demo-shop
 demo-shop: build build-examples ## the story of the event shop, on a private Postgres, in less than a minute

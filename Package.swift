@@ -16,11 +16,14 @@ let package = Package(
     name: "dormouse",
     platforms: [.macOS(.v15)],
     products: [
+        .library(name: "DormouseClient", targets: ["DormouseClient"]),
+        .library(name: "EventWorker", targets: ["EventWorker"]),
         .executable(name: "dormoused", targets: ["Daemon"]),
         .executable(name: "dormouse", targets: ["CommandLine"]),
         .executable(name: "dormouse-rabbitmq", targets: ["RabbitMQConnector"]),
         .executable(name: "dormouse-kafka", targets: ["KafkaConnector"]),
         .executable(name: "shop", targets: ["Shop"]),
+        .executable(name: "visits", targets: ["Visits"]),
         .executable(name: "market", targets: ["Market"]),
         .executable(name: "market-node", targets: ["MarketNode"]),
         .executable(name: "dormouse-bench", targets: ["Bench"]),
@@ -85,6 +88,10 @@ let package = Package(
             ],
             path: "Examples/Shop", exclude: ["README.md", "demo.sh", "shop.svg"],
             swiftSettings: strict),
+        // What docs/workers.md shows.
+        .executableTarget(
+            name: "Visits", dependencies: ["DormouseClient", "EventWorker"],
+            path: "Examples/Visits", swiftSettings: strict),
         .systemLibrary(
             name: "CCurl", path: "Examples/CCurl", pkgConfig: "libcurl",
             providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
