@@ -283,10 +283,10 @@ extension Integration {
             let path = "\(folder)/events"
             // An empty line is a line, and one of Windows is one, too.
             try
-                "{\"event_type\":\"new_product\",\"id\":\"m\",\"type\":\"m\",\"name\":\"m\",\"price\":1}\r\n\r\nnonsense\n"
+                "{\"event_type\":\"new_product\",\"id\":\"m\",\"type\":\"m\",\"name\":\"m\",\"price\":1}\r\n\r\n\nnonsense\n"
                 .write(toFile: path, atomically: true, encoding: .utf8)
             let bad = try shop.outcome("send", path, "--via", "db")
-            #expect(bad.end == .exit(64) && bad.errors.contains("\(path), line 3: "))
+            #expect(bad.end == .exit(64) && bad.errors.contains("\(path), line 4: "))
             #expect(try shop.list("products").isEmpty)
             let more = try shop.outcome("customers", "make", "100")
             #expect(more.end == .exit(64) && more.errors.contains("'100' is too much"))
