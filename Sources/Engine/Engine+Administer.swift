@@ -62,18 +62,19 @@ extension Engine {
         ).name
         let exchange = try self.exchange(named: request.exchange)
         let (id, start) = (exchange.id, StartPoint(request.start, request.startValue))
+        let identity = session.identity
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            .seek(try await engine.seek(name, in: id, to: start))
+            .seek(try await engine.seek(name, in: id, to: start, by: identity))
         }
     }
 
     private func seek(
-        _ name: Name?, in id: ExchangeID, to start: StartPoint
+        _ name: Name?, in id: ExchangeID, to start: StartPoint, by identity: SessionIdentity?
     ) async throws(Failure) -> SeekReply {
         guard let name, let exchange = self.exchanges[id] else { throw self.unknownSubscriber }
         return try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
             let position = try await self.resolve(start, in: exchange)
-            guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
+            let subscriber = try self.subscriber(name, in: exchange, for: identity)
             try await self.settle(subscriber)
             self.end(
                 subscriber, Failure(.aborted, "the position was changed by Seek; subscribe again"),
@@ -114,17 +115,19 @@ extension Engine {
             )
         }
         let (id, pause) = (exchange.id, until == .zero ? nil : Pause(until: until, reason: reason))
+        let identity = session.identity
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            try await engine.setPause(pause, of: name, in: id)
+            try await engine.setPause(pause, of: name, in: id, by: identity)
             return .pause(PauseReply())
         }
     }
 
-    private func setPause(_ pause: Pause?, of name: Name?, in id: ExchangeID) async throws(Failure)
-    {
+    private func setPause(
+        _ pause: Pause?, of name: Name?, in id: ExchangeID, by identity: SessionIdentity?
+    ) async throws(Failure) {
         guard let name, let exchange = self.exchanges[id] else { throw self.unknownSubscriber }
         try await self.manager.withTurn(of: name, in: exchange) { () async throws(Failure) in
-            guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
+            let subscriber = try self.subscriber(name, in: exchange, for: identity)
             try await self.asking(about: exchange) { () async throws(Failure) in
                 try await self.manager.storePause(pause, of: subscriber)
             }
@@ -164,17 +167,20 @@ extension Engine {
         try session.permissions.managing(
             name, ownedBy: exchange.subscribers[name]?.principal, in: exchange.name)
         if exchange.isLost { throw .exchangeLost }
-        let id = exchange.id
+        let (id, identity) = (exchange.id, session.identity)
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            .forget(ForgetReply(existed: try await engine.forget(name, in: id)))
+            .forget(ForgetReply(existed: try await engine.forget(name, in: id, by: identity)))
         }
     }
 
-    private func forget(_ name: Name, in id: ExchangeID) async throws(Failure) -> Bool {
+    private func forget(
+        _ name: Name, in id: ExchangeID, by identity: SessionIdentity?
+    ) async throws(Failure) -> Bool {
         guard let exchange = self.exchanges[id] else { return false }
         return try await self.manager.withTurn(of: name, in: exchange) {
             () async throws(Failure) -> Bool in
-            guard let subscriber = exchange.subscribers[name] else { return false }
+            guard exchange.subscribers[name] != nil else { return false }
+            let subscriber = try self.subscriber(name, in: exchange, for: identity)
             self.end(
                 subscriber, Failure(.stopped, "the subscriber was forgotten"), reason: .stopped)
             try await self.asking(about: exchange) { () async throws(Failure) in
@@ -200,6 +206,16 @@ extension Engine {
         return subscriber
     }
 
+    /// The same when it is its turn: meanwhile the name may be somebody else's, or a right gone.
+    private func subscriber(
+        _ name: Name, in exchange: Exchange, for identity: SessionIdentity?
+    ) throws(Failure) -> Subscriber {
+        guard let subscriber = exchange.subscribers[name] else { throw self.unknownSubscriber }
+        try self.permissions(of: identity).managing(
+            name, ownedBy: subscriber.principal, in: exchange.name)
+        return subscriber
+    }
+
     private var unknownSubscriber: Failure {
         Failure(
             .notFound,
@@ -214,8 +230,10 @@ extension Engine {
     ) throws(Failure) {
         let name = try Name(bytes: request.name, what: "exchange")
         try session.permissions.creating(name)
+        let identity = session.identity
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            .createExchange(try await engine.createExchange(name))
+            try engine.permissions(of: identity).creating(name)
+            return .createExchange(try await engine.createExchange(name))
         }
     }
 

@@ -1,3 +1,4 @@
+internal import Channels
 internal import Core
 internal import Diagnostics
 internal import Wire
@@ -84,9 +85,10 @@ extension Engine {
         self.connectionsOfPrincipal[name] = count > 1 ? count - 1 : nil
     }
 
-    private func permissions(of identity: SessionIdentity) -> Permissions {
+    /// What it may do now, whether its connection is there or not.
+    func permissions(of identity: SessionIdentity?) -> Permissions {
         switch identity {
-        case .everybody, .administrator: .everything
+        case .everybody, .administrator, nil: .everything
         case .principal(let name, _): self.principals.permissions(of: name)
         }
     }
@@ -175,8 +177,9 @@ extension Engine {
         }
     }
 
-    /// Its streams end, and the connection closes.
+    /// Its streams end, the connection closes, and what it had asked for and was not begun is not done.
     private func expel(_ session: Session, _ reason: String) {
+        session.toStart = Ring()
         let failure = Failure(.unauthenticated, reason)
         for subscriber in session.awake.members {
             self.end(subscriber, failure, reason: .notGranted(reason))

@@ -98,13 +98,14 @@ extension Engine {
             name: isServersUser && session.identity == .everybody
                 ? PrincipalTable.administratorsName : session.principal,
             isServersUser: isServersUser)
-        let connection = session.id
+        let (connection, identity) = (session.id, session.identity)
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
             // One change at a time: each looks at all principals.
             await engine.principalTurns.take(.main)
             defer { engine.principalTurns.release(.main) }
-            // It may have lost the right while it waited.
-            try engine.sessions[connection]?.permissions.administeringEverything()
+            // What we know of principals is old: another server may have changed them, and only it would heed the change.
+            if engine.exchanges.values.contains(where: \.isLost) { throw .exchangeLost }
+            try engine.checkAdministrator(identity, isServersUser: isServersUser)
             let made = try order(engine, name, author)
             try await engine.asking { () async throws(Failure) in
                 try await engine.store.storePrincipal(made.change)
@@ -119,6 +120,25 @@ extension Engine {
                 stream, .principal(PrincipalReply(principal: info, token: made.token)))
             engine.apply(made.change.principal)
             return nil
+        }
+    }
+
+    /// Who ordered a change may have lost the right while that waited. What its session may do does not tell: that is
+    /// not looked at any more once the connection ends, and what it had asked for goes on.
+    private func checkAdministrator(
+        _ identity: SessionIdentity?, isServersUser: Bool
+    ) throws(Failure) {
+        switch identity {
+        case .administrator: return
+        case .everybody where isServersUser || !self.principals.isClosed: return
+        case .principal(let name, let credential)
+        where self.principals.isUsable(credential, of: name, at: self.host.wallTime):
+            try self.principals.permissions(of: name).administeringEverything()
+        case .everybody, .principal, nil:
+            throw Failure(
+                .unauthenticated,
+                "who ordered this was revoked while it waited, or has to say who it is now; connect again"
+            )
         }
     }
 

@@ -39,6 +39,33 @@ extension Integration {
             }
         }
 
+        /// A right that was revoked there would come back with what is remembered here.
+        @Test func principalsAreChangedWhereTheExchangesAre() throws {
+            try withGuarded(["--ownership-ms", "50"]) { guarded in
+                let token = try guarded.add("shop", PrincipalGrant(.publish, "main"))
+                let folder = try Folder.make()
+                defer { Folder.remove(folder) }
+                let second = try Server(on: guarded.database, ["--unix", "\(folder)/s"])
+                defer { second.destroy() }
+                try guarded.server.waitForLog("another server has taken this exchange")
+                let other = try TestClient(second.address())
+                let name = Array("shop".utf8)
+                guard
+                    case .principal = try other.call(
+                        .rotatePrincipal(RotatePrincipalRequest(name: name)))
+                else { throw Problem("it was not rotated") }
+                let grant = GrantPrincipalRequest(
+                    name: name, grants: [PrincipalGrant(.subscribe, "main")])
+                let failure = try guarded.administrator.failure(.grantPrincipal(grant))
+                #expect(failure.code == .unavailable)
+                let id = String(decoding: token.prefix { $0 != UInt8(ascii: ".") }, as: UTF8.self)
+                #expect(
+                    try guarded.database.number(
+                        "SELECT count(*) FROM dormouse.credential WHERE credential_id = '\(id)'")
+                        == 0)
+            }
+        }
+
         /// Its last statement came late: it owns the exchanges and serves nobody.
         @Test func whatADeadServerTookIsTakenBack() throws {
             let flags = ["--ownership-ms", "50", "--takeover-ms", "300"]

@@ -42,24 +42,6 @@ extension Integration {
             }
         }
 
-        /// A session that keeps others from the log's table, until the test ends it.
-        private func lockLog(_ database: Database) throws -> Child {
-            let folder = try Folder.make()
-            let child = try Child(
-                [
-                    "\(Postgres.binaries)/psql", "-XAtq", "-d", database.conninfo, "-c",
-                    "BEGIN; LOCK TABLE dormouse.chunk; SELECT pg_sleep(600)",
-                ], in: folder, label: "lock", environment: ["PGAPPNAME": "lock"])
-            try eventually("the table is locked") {
-                try database.query(
-                    """
-                    SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock'
-                    AND relation = 'dormouse.chunk'::regclass
-                    """) != "0"
-            }
-            return child
-        }
-
         private func held(_ page: String) throws -> Int? {
             let line = try Page.get(page, "/metrics").body.split(separator: "\n")
                 .first { $0.hasPrefix("dormouse_replays_held ") }
@@ -99,7 +81,7 @@ extension Integration {
                     } == 20
                 }
                 let greedy = try guarded.connect(token)
-                let lock = try self.lockLog(guarded.database)
+                let lock = try TableLock("chunk", of: guarded.database)
                 defer { lock.destroy() }
                 let streams = try (0..<20).map { try greedy.subscribe("greedy-\($0)") }
                 // Four have asked, and a few find what they want in memory.
@@ -111,10 +93,7 @@ extension Integration {
                 try eventually("so does a fetch") { try self.held(page) == waiting + 1 }
                 let stream = try calm.subscribe("calm")
                 #expect(try self.held(page) == waiting + 1)
-                // Without its client, the session would go on.
-                try guarded.database.query(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lock'"
-                )
+                try lock.release()
                 #expect(try calm.events(400, on: stream).count == 400)
                 for (number, stream) in streams.enumerated() {
                     let count = 400 - number * 20

@@ -71,6 +71,44 @@ extension Integration {
             }
         }
 
+        /// The name was its own when it asked; by the time it is its turn it is another's.
+        @Test func whatWaitsIsJudgedAgainWhenItIsItsTurn() throws {
+            try Self.withTwo { guarded, shop, bank in
+                for name in ["shop.x", "shop.y"] {
+                    let stream = try shop.subscribe(name, "order.#")
+                    try shop.client.cancel(stream)
+                    _ = try shop.end(of: stream)
+                }
+                let (orders, name) = (Self.bytes("orders"), Self.bytes("shop.x"))
+                let lock = try TableLock("chunk", of: guarded.database)
+                defer { lock.destroy() }
+                // These keep it busy, and what follows waiting: each looks for a time in the log.
+                let seek = Request.seek(
+                    SeekRequest(
+                        exchange: orders, name: Self.bytes("shop.y"), start: .time, startValue: 1))
+                for _ in 0..<16 { _ = try shop.client.sendRequest(seek) }
+                let waiting: [Request] = [
+                    .seek(SeekRequest(exchange: orders, name: name, start: .first)),
+                    .pause(PauseRequest(exchange: orders, name: name, until: UInt64(1) << 62)),
+                    .forget(ForgetRequest(exchange: orders, name: name)),
+                ]
+                let streams = try waiting.map { try shop.client.sendRequest($0) }
+                _ = try shop.serverReply()
+                _ = try guarded.administrator.call(
+                    .forget(ForgetRequest(exchange: orders, name: name)))
+                let stream = try bank.subscribe("shop.x", "order.#")
+                try lock.release()
+                for stream in streams {
+                    guard case .failure(let failure) = try shop.answer(to: stream) else {
+                        throw Problem("it was done to another's subscriber")
+                    }
+                    #expect(failure.code == .permissionDenied)
+                }
+                try bank.publish("order.a", "1")
+                #expect(try bank.payloads(1, on: stream) == ["1"])
+            }
+        }
+
         @Test func everyMethodRefusesWhatWasNotGranted() throws {
             try Self.withTwo { guarded, shop, bank in
                 try bank.subscribe("bank.mail", "order.#")

@@ -143,6 +143,36 @@ extension Integration {
             }
         }
 
+        /// It has ordered much, one order waits for the other, and it is revoked meanwhile: nothing of what waits behind
+        /// that is done, or a stolen token could not be taken back.
+        @Test func whatARevokedAdministratorHadOrderedIsNotDone() throws {
+            try withGuarded { guarded in
+                let boss = try guarded.connect(
+                    try guarded.add("boss", PrincipalGrant(.administer, "*")))
+                func add(_ name: String) throws {
+                    let grants = [PrincipalGrant(.administer, "*")]
+                    _ = try boss.client.sendRequest(
+                        .addPrincipal(AddPrincipalRequest(name: Array(name.utf8), grants: grants)))
+                }
+                let lock = try TableLock("principal", of: guarded.database)
+                defer { lock.destroy() }
+                try add("before")
+                _ = try boss.serverReply()
+                let revoke = try guarded.administrator.client.sendRequest(
+                    .revokePrincipal(RevokePrincipalRequest(name: Array("boss".utf8))))
+                _ = try guarded.administrator.serverReply()
+                for number in 0..<40 { try add("after-\(number)") }
+                _ = try boss.serverReply()
+                try lock.release()
+                _ = try guarded.administrator.answer(to: revoke).get()
+                #expect(try boss.goAway().code == .unauthenticated)
+                _ = try guarded.add("last")
+                let names = try guarded.database.query(
+                    "SELECT string_agg(name, ' ' ORDER BY name) FROM dormouse.principal")
+                #expect(names == "before boss last")
+            }
+        }
+
         @Test func aRevokedGrantEndsTheStreamsThatNeedIt() throws {
             try withGuarded { guarded in
                 let order = PrincipalGrant(.subscribe, "main", "order.#")
