@@ -73,12 +73,15 @@ package struct PrincipalTable: Sendable {
                 $0 == .unixUser(user)
             }
         case .certificate(let names):
+            var identity = Identity.unknown("no name of the certificate belongs to a principal")
             for name in names where self.certificates[name] != nil {
-                return self.identify(self.certificates[name], "the certificate", at: now) {
+                identity = self.identify(self.certificates[name], "the certificate", at: now) {
                     $0 == .certificate(name: name)
                 }
+                // While names change, a certificate has the old one, which has ended, and the new one.
+                if case .principal = identity { return identity }
             }
-            return .unknown("no name of the certificate belongs to a principal")
+            return identity
         case .none:
             return .unknown(
                 "this server wants to know who connects: show a token, a certificate, or use the unix socket"

@@ -121,6 +121,29 @@ private struct PlainCryptography: Cryptography {
         }
     }
 
+    /// A name is changed with a grace, and the certificate has both for a while.
+    @Test func aCertificateWithANameThatHasEndedIsKnownByItsOther() throws {
+        var (table, _, _) = try Self.table()
+        let bank = try name("bank")
+        let old = try table.adding(
+            bank, .certificate(name: "DNS:old.example"), [], by: Self.root, at: Self.start,
+            with: PlainCryptography(next: 2))
+        table.apply(old.change.principal)
+        let new = try table.rotating(
+            bank, .certificate(name: "DNS:new.example"), graceMilliseconds: 1_000, by: Self.root,
+            at: Self.start, with: PlainCryptography(next: 3))
+        table.apply(new.change.principal)
+        let ids = new.change.principal.credentials.map(\.id)
+        let both = Self.certificate("DNS:old.example", "DNS:new.example")
+        #expect(Self.identify(table, both) == .principal(bank, credential: ids[0]))
+        let later = Timestamp(rawValue: Self.start.rawValue + 1_000_000)
+        #expect(Self.identify(table, both, at: later) == .principal(bank, credential: ids[1]))
+        let oldOnly = Self.certificate("DNS:old.example")
+        #expect(
+            Self.identify(table, oldOnly, at: later)
+                == .unknown("the certificate belongs to no principal"))
+    }
+
     @Test func aUnixUserIsAPrincipal() throws {
         var (table, _, _) = try Self.table()
         let order = try table.adding(
