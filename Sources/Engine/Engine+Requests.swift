@@ -44,6 +44,7 @@ extension Engine {
                 arena: self.arena)
             try self.perform(request, header.stream, session)
         } catch {
+            if method == .publish { self.counters.add(to: .refusedPublishes) }
             session.fail(header.stream, error)
             if session.machine.state == .introducing { self.goAway(session, error) }
         }

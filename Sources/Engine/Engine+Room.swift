@@ -35,7 +35,8 @@ extension Engine {
     }
 
     /// Makes one large answer of a connection at a time, and only when what waits in its way out
-    /// leaves room. Whoever waits here holds nothing but its request.
+    /// leaves room. Whoever waits here holds nothing but its request. When nobody is left to answer, it is not made: who
+    /// asks for thousands and hangs up must not keep us busy with them.
     func withRoom<Value>(
         for id: ConnectionID, _ body: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
@@ -43,6 +44,9 @@ extension Engine {
         defer { self.largeAnswers.release(id) }
         if let session = self.sessions[id], !self.hasRoom(session), !self.isFinished {
             await withCheckedContinuation { session.roomWaiter = $0 }
+        }
+        guard let session = self.sessions[id], session.machine.state != .closed else {
+            throw Failure(.cancelled, "the connection is gone")
         }
         return try await body()
     }

@@ -63,6 +63,34 @@ extension Integration {
             }
         }
 
+        /// Who asks for thousands of large answers and hangs up keeps nobody busy with them.
+        @Test func answersThatNobodyIsLeftForAreNotMade() throws {
+            try withServer([]) { server, database in
+                let bystander = try TestClient(server.address())
+                let client = try TestClient(server.address())
+                let list = Request.listOutbox(ListOutboxRequest())
+                let lock = try TableLock("outbox_aside", of: database)
+                defer { lock.destroy() }
+                for _ in 0..<5_000 { _ = try client.client.sendRequest(list) }
+                // Answered behind them: they are all there.
+                _ = try client.serverReply()
+                client.close()
+                try eventually("it is gone") { try bystander.serverReply().connections == 1 }
+                try lock.release()
+                // One of theirs would be made for each of ours.
+                for _ in 0..<300 { _ = try bystander.call(list) }
+                let looks = try eventually("Postgres has counted ours") {
+                    let count = try database.number(
+                        """
+                        SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables
+                        WHERE relname = 'outbox_aside'
+                        """)
+                    return count >= 300 ? count : nil
+                }
+                #expect(looks < 400)
+            }
+        }
+
         /// Waiting fetches of connections that are gone hold nothing, and waiting ones have a place
         /// among the requests of their connection.
         @Test func waitingFetchesGoWithTheirConnection() throws {

@@ -31,6 +31,8 @@ extension Integration {
                 try client.subscribe("waiting", from: .first)
                 try client.publish([Event("a", "1")], producer: "p", sequence: 1)
                 try client.publish([Event("a", "1")], producer: "p", sequence: 1)
+                client.exchange = "nowhere"
+                _ = try client.failure(client.publishRequest([Event("a", "1")]))
                 let shown = try Page.get(page, "/metrics")
                 #expect(
                     shown.status == 200
@@ -38,6 +40,7 @@ extension Integration {
                 let samples = try Samples(shown.body)
                 #expect(samples["dormouse_events_published_total"] == 21)
                 #expect(samples["dormouse_publish_duplicates_total"] == 1)
+                #expect(samples["dormouse_publishes_refused_total"] == 1)
                 #expect(samples["dormouse_commit_seconds_count"] == 11)
                 #expect(samples["dormouse_commit_seconds_bucket{le=\"+Inf\"}"] == 11)
                 #expect((samples["dormouse_commit_seconds_sum"] ?? 0) > 0)
