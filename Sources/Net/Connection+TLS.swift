@@ -87,13 +87,14 @@ extension Connection {
                 nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
                 self.handler?.received(bytes, on: self)
             }
+            // Whatever else it sends and is sent: these are bytes that nobody else counts.
+            if tls.controlBytes > Self.controlBytesMax {
+                return self.close(reason: "it asks for TLS' own answers and does not read them")
+            }
             switch outcome {
             case .done:
                 continue
             case .needsMore:
-                if count == 0, self.queue.bytes > Self.controlBytesMax, tls.pending.isEmpty {
-                    self.close(reason: "it asks for TLS' own answers and does not read them")
-                }
                 return
             case .ended:
                 return self.close(reason: "end of stream")
@@ -139,6 +140,7 @@ extension Connection {
     func emitSealed(_ bytes: UnsafeRawBufferPointer) {
         guard self.state == .open || self.state == .flushing, !bytes.isEmpty else { return }
         if self.isDrained { self.progress = self.loop.now() }
+        if self.queue.isEmpty { self.tls?.controlBytes = 0 }
         self.queue.append(copying: bytes, spare: &self.loop.spareBuffers)
         self.flushAtTurnEnd()
     }

@@ -39,7 +39,9 @@ package enum ListenAddress: Hashable, Sendable {
     package var isLocal: Bool {
         switch self {
         case .tcp(let host, _), .tls(let host, _):
-            host == "localhost" || host == "::1" || host.hasPrefix("127.")
+            // A name of another machine may begin like a number.
+            host == "localhost" || host == "::1"
+                || host.hasPrefix("127.") && host.allSatisfy { "0123456789.".contains($0) }
         case .unix: true
         }
     }

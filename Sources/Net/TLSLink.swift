@@ -35,6 +35,10 @@ final class TLSLink {
     /// Of that, how much was sealed, and how much the kernel had taken of it when it last had all.
     var sealedBytes: UInt64 = 0
     var takenBytes: UInt64 = 0
+    /// What OpenSSL has made for the network by itself (its part of the handshake, alerts, new keys) since the kernel
+    /// last had all.
+    var controlBytes = 0
+    private var isSealing = false
 
     private let ssl: OpaquePointer
     /// Takes bytes for the network.
@@ -116,6 +120,8 @@ final class TLSLink {
 
     /// Seals; the result goes to `emit`.
     func seal(_ bytes: UnsafeRawBufferPointer) -> Outcome {
+        self.isSealing = true
+        defer { self.isSealing = false }
         var rest = bytes
         while !rest.isEmpty {
             var count = 0
@@ -162,7 +168,10 @@ final class TLSLink {
         return count
     }
 
-    fileprivate func take(_ bytes: UnsafeRawBufferPointer) { self.emit(bytes) }
+    fileprivate func take(_ bytes: UnsafeRawBufferPointer) {
+        self.emit(bytes)
+        if !self.isSealing { self.controlBytes += bytes.count }
+    }
 
     /// Made once and never freed. nil when there was no memory.
     ///

@@ -18,6 +18,16 @@ extension NetTests {
             #expect(try ListenAddress(parsing: "[::1]:5").description == "[::1]:5")
         }
 
+        /// What is not certainly of this machine only is for all.
+        @Test(arguments: [
+            ("127.0.0.1:1", true), ("127.8.9.10:1", true), ("localhost:1", true), ("[::1]:1", true),
+            ("tls:127.0.0.1:1", true), ("unix:a", true), ("127.example.net:1", false),
+            ("127.0.0.1.example.net:1", false), ("0.0.0.0:1", false), ("[::]:1", false),
+        ])
+        func onlyWhatIsOnThisMachineIsLocal(text: String, isLocal: Bool) throws {
+            #expect(try ListenAddress(parsing: text).isLocal == isLocal)
+        }
+
         @Test(arguments: [
             "", ":1", "host", "host:", "host:65536", "::1:5", "[]:5", "unix:", "a:-1",
         ])

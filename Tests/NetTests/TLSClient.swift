@@ -100,12 +100,14 @@ final class TLSClient: Receiving, @unchecked Sendable {
         return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    /// Asks for new keys, `count` times, and reads none of the answers.
-    func updateKeys(_ count: Int) {
-        for _ in 0..<count {
+    /// Asks for new keys, `count` times, sends these bytes after some of them, and reads none of the answers.
+    func updateKeys(_ count: Int, between bytes: [UInt8] = []) {
+        for number in 0..<count {
             guard SSL_key_update(self.ssl, SSL_KEY_UPDATE_REQUESTED) == 1,
                 SSL_do_handshake(self.ssl) == 1
             else { return }
+            guard number % 50 == 0, !bytes.isEmpty else { continue }
+            if SSL_write(self.ssl, bytes, Int32(bytes.count)) <= 0 { return }
         }
     }
 

@@ -135,18 +135,29 @@ extension NetTests {
             try thread.stop()
         }
 
-        @Test func whoOnlyAsksForNewKeysIsClosed() throws {
+        /// Whether it sends anything else meanwhile or not, and whether something waits for it or not.
+        @Test(arguments: [([], 0), ([7], 0), ([], 16 << 20)])
+        func whoAsksForNewKeysAndDoesNotReadIsClosed(bytes: [UInt8], waiting: Int) throws {
             let authority = try self.authority()
             let recorder = Recorder()
             let thread = try LoopThread()
             let context = try TLSContext(self.files(authority))
-            let listener = try thread.listen(tls: context) { _ in recorder }
+            let connections = Mailbox<Connection>()
+            let listener = try thread.listen(tls: context) { connection in
+                connections.put(connection)
+                return recorder
+            }
             let client = try TLSClient(
                 port: listener.port, authority: authority, receiveBytes: 4 << 10)
-            client.updateKeys(200_000)
-            guard case .closed = try recorder.events.next() else {
-                Issue.record("it was not closed")
-                return
+            if waiting > 0 {
+                let connection = try connections.next()
+                try thread.on { connection.send([UInt8](repeating: 1, count: waiting)) }
+            }
+            client.updateKeys(200_000, between: bytes)
+            while true {
+                guard case .closed(let reason) = try recorder.events.next() else { continue }
+                #expect(reason.contains("does not read"))
+                break
             }
             client.close()
             try thread.stop()
