@@ -184,6 +184,8 @@ package struct Limits: Hashable, Sendable {
     package var outboxRowsMax = 10_000
     /// How often small chunks are merged; 0 = never.
     package var mergeMilliseconds = 10_000
+    /// How often our TLS certificate is looked at: nobody else looks at a server that just runs.
+    package var certificateMilliseconds = 86_400_000
     /// Subscriptions of which the metrics page tells, three lines each: what a Prometheus takes without noticing.
     package var metricsSubscriptionsMax = 1_000
 

@@ -99,11 +99,13 @@ extension Daemon {
         self.checkCertificate()
     }
 
-    /// At the start, when the files are read again, and once a day: nobody else looks at a server that just runs.
+    /// At the start, when the files are read again, and once a day.
     private func checkCertificate() {
         guard let files = self.options.tls.files, let context = self.tls?.context else { return }
         self.warn(of: context, files)
-        self.certificateCheck?.set(at: self.loop.now().advanced(byMilliseconds: 86_400_000))
+        self.certificateCheck?.set(
+            at: self.loop.now().advanced(
+                byMilliseconds: self.options.limits.certificateMilliseconds))
     }
 
     /// SIGHUP: new connections get what is in the files now. A bad file changes nothing.
@@ -140,7 +142,14 @@ extension Daemon {
 
     private func warn(of context: TLSContext, _ files: TLSFiles) {
         if let validity = context.validity {
-            self.warn(of: validity, files.certificate)
+            self.warn(
+                of: validity, files.certificate, what: "our TLS certificate",
+                otherwise: "clients will refuse it")
+        }
+        if let validity = context.revokedValidity, let path = files.revoked {
+            self.warn(
+                of: validity, path, what: "the list of revoked certificates",
+                otherwise: "clients with certificates are refused")
         }
         if context.isKeyExposed {
             self.logger.warning(
@@ -149,23 +158,24 @@ extension Daemon {
         }
     }
 
-    private func warn(of validity: TLSContext.Validity, _ path: String) {
+    private func warn(
+        of validity: TLSContext.Validity, _ path: String, what: String, otherwise: String
+    ) {
         let now = self.loop.wallTime()
         switch validity.state(at: now) {
         case .good:
             break
         case .early:
             self.logger.warning(
-                "our TLS certificate is not valid yet: clients will refuse it; look at the clock of this machine",
+                "\(what) is not valid yet: \(otherwise); look at the clock of this machine",
                 [.file: path])
         case .ending:
             let hours = (validity.end.rawValue - now.rawValue) / 3_600_000_000
             self.logger.warning(
-                "our TLS certificate ends soon: replace its file, then SIGHUP",
+                "\(what) ends soon: replace its file, then SIGHUP",
                 [.file: path, .hours: "\(hours)"])
         case .ended:
-            self.logger.warning(
-                "our TLS certificate has expired: clients will refuse it", [.file: path])
+            self.logger.warning("\(what) has expired: \(otherwise)", [.file: path])
         }
     }
 }

@@ -79,7 +79,7 @@ enum MetricsRendering {
                     .connectionsAccepted
                 ),
                 (
-                    "dormouse_connections_refused_total", "Connections beyond the limit.",
+                    "dormouse_connections_refused_total", "Connections beyond a limit.",
                     .connectionsRefused
                 ),
                 ("dormouse_received_bytes_total", "Bytes that came.", .receivedBytes),

@@ -201,6 +201,9 @@ extension Flag {
         limit(
             "metrics-subscriptions", \.metricsSubscriptionsMax,
             "subscriptions on the metrics page, those that are behind most", from: 0),
+        limit(
+            "certificate-ms", \.certificateMilliseconds,
+            "time between looks at our TLS certificate, of whose end the log warns"),
         creditLimit(
             "credit-events", \.creditEventsDefault, "credit in events of who asks for none"),
         creditLimit("credit-bytes", \.creditBytesDefault, "credit in bytes of who asks for none"),
@@ -254,9 +257,12 @@ extension Invocation {
             guard argument.hasPrefix("--"),
                 let flag = Flag.all.first(where: { "--\($0.name)" == parts[0] })
             else {
+                // Not what may be a password, or an address with one in it.
+                let name = argument.prefix { !"=:@ ".contains($0) }
                 throw Failure(
-                    .invalidArgument, "unknown argument '\(argument)'; 'dormoused --help' lists all"
-                )
+                    .invalidArgument,
+                    "unknown argument '\(name)\(name.count < argument.count ? "…" : "")'; "
+                        + "'dormoused --help' lists all")
             }
             // What the command line says of a flag that may be repeated replaces what the
             // environment said.

@@ -20,6 +20,8 @@ package final class TLSContext: @unchecked Sendable {
     let context: OpaquePointer
     /// When our certificate is valid.
     package let validity: Validity?
+    /// When the lists of revoked certificates are: outside of that, every client's certificate is refused.
+    package let revokedValidity: Validity?
     /// Users other than the owner and the group may read the key.
     package let isKeyExposed: Bool
 
@@ -27,6 +29,7 @@ package final class TLSContext: @unchecked Sendable {
     package init(_ files: TLSFiles) throws(Failure) {
         self.context = try Self.make(files)
         self.validity = Self.validity(of: self.context)
+        self.revokedValidity = files.revoked.flatMap { Self.validity(ofLists: $0) }
         self.isKeyExposed = Self.isExposed(files.key)
     }
 
@@ -99,6 +102,26 @@ package final class TLSContext: @unchecked Sendable {
             let end = Self.time(X509_get0_notAfter(certificate))
         else { return nil }
         return Validity(start: start, end: end)
+    }
+
+    /// What all lists in the file have in common. One without an end is good for ever.
+    private static func validity(ofLists path: String) -> Validity? {
+        guard let file = BIO_new_file(path, "r") else { return nil }
+        // Behind the last one it complains that there is none.
+        defer {
+            BIO_free(file)
+            ERR_clear_error()
+        }
+        var validity: Validity?
+        while let list = PEM_read_bio_X509_CRL(file, nil, nil, nil) {
+            defer { X509_CRL_free(list) }
+            guard let start = Self.time(X509_CRL_get0_lastUpdate(list)),
+                let end = Self.time(X509_CRL_get0_nextUpdate(list))
+            else { continue }
+            validity = Validity(
+                start: max(start, validity?.start ?? start), end: min(end, validity?.end ?? end))
+        }
+        return validity
     }
 
     private static func time(_ time: UnsafePointer<ASN1_TIME>?) -> Timestamp? {

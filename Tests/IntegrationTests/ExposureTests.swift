@@ -78,6 +78,34 @@ extension Integration {
             #expect(child.errors.contains("there are no principals"), "\(child.errors)")
         }
 
+        /// A server that nobody touches for a year is looked at, too.
+        @Test func aCertificateIsLookedAtAgainAndAgain() throws {
+            let authority = try Authority.shared.get()
+            let certificate = try authority.issue(
+                "server-\(UInt32.random(in: 0...UInt32.max))", names: ["DNS:localhost"],
+                usage: .server, validity: .ending)
+            let server = try TLSServer(own: certificate, ["--certificate-ms", "100"])
+            defer { server.destroy() }
+            try eventually("it is warned of for the third time") {
+                server.server.child.errors.ranges(of: "our TLS certificate ends soon").count >= 3
+            }
+            #expect(!server.server.child.errors.contains("read the TLS files again"))
+        }
+
+        /// It has an end, and then nobody with a certificate comes in.
+        @Test func aListOfRevokedCertificatesThatHasEndedIsWarnedOf() throws {
+            let server = try TLSServer(clients: true)
+            defer { server.destroy() }
+            #expect(!server.server.child.errors.contains("list of revoked"))
+            try server.installRevoked(isExpired: true)
+            try server.reload()
+            try server.server.waitForLog(
+                "the list of revoked certificates has expired: clients with certificates are refused"
+            )
+            // The authority is everybody's.
+            try server.installRevoked()
+        }
+
         @Test func aCertificateThatEndsIsWarnedOf() throws {
             let authority = try Authority.shared.get()
             func issue(_ validity: Authority.Validity) throws -> Certificate {

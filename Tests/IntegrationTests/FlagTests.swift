@@ -27,6 +27,18 @@ extension Integration {
             #expect(outcome.output.isEmpty)
         }
 
+        /// A flag with a typing error, or quotes that were forgotten.
+        @Test(arguments: [
+            "--databse=postgres://shop:s3cret@db/events", "postgres://shop:s3cret@db/events",
+            "password=s3cret", "shop:s3cret", "-p s3cret",
+        ])
+        func whatIsNoFlagIsNotRepeated(argument: String) throws {
+            let outcome = try self.run([argument])
+            #expect(outcome.end == .exit(64))
+            #expect(outcome.errors.contains("unknown argument '\(argument.prefix(2))"))
+            #expect(!outcome.errors.contains("s3cret"))
+        }
+
         @Test func theEnvironmentIsReadAndChecked() throws {
             let outcome = try self.run([], environment: ["DORMOUSE_TAIL_BYTES": "many"])
             #expect(outcome.end == .exit(64))

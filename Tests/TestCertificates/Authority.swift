@@ -121,8 +121,10 @@ package final class Authority: Sendable {
         try self.openssl(["ca", "-config", "ca.cnf", "-revoke", certificate.path])
     }
 
-    package func writeRevoked() throws {
-        try self.openssl(["ca", "-config", "ca.cnf", "-gencrl", "-out", "crl.pem"])
+    package func writeRevoked(isExpired: Bool = false) throws {
+        let times = ["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200201000000Z"]
+        try self.openssl(
+            ["ca", "-config", "ca.cnf", "-gencrl", "-out", "crl.pem"] + (isExpired ? times : []))
     }
 
     /// As OpenSSL's program wants times.

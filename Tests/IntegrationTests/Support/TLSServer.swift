@@ -50,8 +50,8 @@ final class TLSServer {
         try Data("nonsense".utf8).write(to: URL(fileURLWithPath: "\(self.folder)/server.pem"))
     }
 
-    func installRevoked() throws {
-        try self.authority.writeRevoked()
+    func installRevoked(isExpired: Bool = false) throws {
+        try self.authority.writeRevoked(isExpired: isExpired)
         try Self.copy(self.authority.revokedPath, "\(self.folder)/crl.pem")
     }
 
