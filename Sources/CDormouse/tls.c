@@ -97,6 +97,16 @@ static dormouse_status set_verification(struct dm_tls_state *tls, const struct d
     return DORMOUSE_OK;
 }
 
+/* Nobody is asked for one: there may be no terminal, and a program that waits for other things must not wait for it. */
+static int no_passphrase(char *buffer, int size, int is_writing, void *data)
+{
+    (void)buffer;
+    (void)size;
+    (void)is_writing;
+    (void)data;
+    return -1;
+}
+
 static dormouse_status load_files(struct dm_tls_state *tls, const struct dm_options *options,
                                   struct dm_failure *failure)
 {
@@ -110,10 +120,11 @@ static dormouse_status load_files(struct dm_tls_state *tls, const struct dm_opti
     if (options->cert_file == NULL)
         return DORMOUSE_OK;
     const char *key = options->key_file == NULL ? options->cert_file : options->key_file;
+    SSL_CTX_set_default_passwd_cb(tls->context, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(tls->context, options->cert_file) != 1)
         return fail(failure, "cannot read cert_file", options->cert_file);
     if (SSL_CTX_use_PrivateKey_file(tls->context, key, SSL_FILETYPE_PEM) != 1)
-        return fail(failure, "cannot read key_file", key);
+        return fail(failure, "cannot read key_file (PEM, without a passphrase)", key);
     return DORMOUSE_OK;
 }
 

@@ -41,6 +41,7 @@ make_certificates() {
         openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
             -extfile $name.ext -out $name.pem
     done
+    openssl pkey -in client.key -aes256 -passout pass:secret -out locked.key
 }
 (make_certificates >"$DORMOUSE_TEST_DIR/openssl.log" 2>&1) || { cat "$DORMOUSE_TEST_DIR/openssl.log" >&2; exit 1; }
 

@@ -136,6 +136,23 @@ static void a_server_without_tls_is_told(void)
     dormouse_free(client);
 }
 
+/* What stands in the standard input, or is typed at the terminal, is the program's. */
+static void a_key_with_a_passphrase_is_refused_and_nobody_is_asked(void)
+{
+    int ends[2];
+    CHECK(pipe(ends) == 0 && write(ends[1], "secret\n", 7) == 7 && dup2(ends[0], 0) == 0);
+    close(ends[1]);
+    dormouse *client = client_of("localhost", "");
+    CHECK_STATUS(client, dormouse_set(client, "ca_file", file("ca.pem")), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_set(client, "cert_file", file("client.pem")), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_set(client, "key_file", file("locked.key")), DORMOUSE_OK);
+    CHECK_STATUS(client, dormouse_connect(client, 5000), DORMOUSE_CANNOT_CONNECT);
+    CHECK(strstr(dormouse_error(client), "passphrase") != NULL);
+    dormouse_free(client);
+    char byte;
+    CHECK(read(0, &byte, 1) == 1 && byte == 's');
+}
+
 static void many_events_pass_with_a_certificate_of_ours(void)
 {
     enum { EVENTS = 100000 };
@@ -183,6 +200,7 @@ int main(void)
     TEST(a_server_is_verified_by_its_name);
     TEST(an_unknown_authority_is_refused);
     TEST(a_server_without_tls_is_told);
+    TEST(a_key_with_a_passphrase_is_refused_and_nobody_is_asked);
     TEST(many_events_pass_with_a_certificate_of_ours);
     server_end(SIGTERM);
     return 0;
