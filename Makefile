@@ -77,7 +77,7 @@ install-units:
 	    install -m 644 deploy/dormoused.env '$(DESTDIR)$(SYSCONFDIR)/dormouse/dormoused.env'
 	install -m 644 docs/man/dormoused.8 '$(DESTDIR)$(PREFIX)/share/man/man8'
 	install -m 644 docs/operating.md '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server'
-	install -m 644 deploy/postgres-roles.sql deploy/dropins/*.conf '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server/examples'
+	install -m 644 deploy/postgres-roles.sql deploy/dropins/* '$(DESTDIR)$(PREFIX)/share/doc/dormouse-server/examples'
 
 .PHONY: deb
 deb: build ## make Debian packages (server, command line, C library, its development files) in .build/deb

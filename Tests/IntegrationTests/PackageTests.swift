@@ -65,6 +65,8 @@ extension Integration {
             // What a human has changed survives the package's removal, until it is purged.
             let settings = "\(root)/etc/dormouse/dormoused.env"
             try Data("DORMOUSE_LOG_LEVEL=debug\n".utf8).write(to: URL(fileURLWithPath: settings))
+            try self.enable(
+                ["dormoused.service", "dormoused.socket", "dormouse-kafka@orders.service"], root)
             try Self.dpkg(root, ["--remove"] + Self.names)
             #expect(Folder.text(settings) == "DORMOUSE_LOG_LEVEL=debug\n")
             try Self.dpkg(root, ["--purge"] + Self.names)
@@ -74,6 +76,22 @@ extension Integration {
             ])
             #expect(left == "")
             #expect(!FileManager.default.fileExists(atPath: "\(root)/etc/dormouse"))
+            let links = try Command.check([
+                "/usr/bin/find", "\(root)/etc/systemd/system", "-type", "l",
+            ])
+            #expect(links == "")
+        }
+
+        /// As systemctl does.
+        private func enable(_ units: [String], _ root: String) throws {
+            let folder = "\(root)/etc/systemd/system/multi-user.target.wants"
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true)
+            for unit in units {
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(folder)/\(unit)",
+                    withDestinationPath: "/lib/systemd/system/\(unit)")
+            }
         }
 
         private func expectServerInstalled(_ root: String) throws {

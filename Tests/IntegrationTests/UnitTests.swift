@@ -75,19 +75,20 @@ extension Integration {
             #expect(dropIns.count >= 6)
             for dropIn in [nil] + dropIns.map(Optional.some) {
                 try self.withRoot { root in
-                    let isSocket = dropIn?.hasPrefix("dormoused-socket-") ?? false
+                    let isSocket = dropIn?.hasSuffix(".socket") ?? false
                     if let dropIn {
                         let folder =
-                            "\(root)/etc/systemd/system/dormoused.\(isSocket ? "socket" : "service").d"
+                            "\(root)/etc/systemd/system" + (isSocket ? "" : "/dormoused.service.d")
                         try Command.check(["/bin/mkdir", "-p", folder])
                         try Command.check(
                             ["/bin/cp", "\(UnitFile.folder)/dropins/\(dropIn)", folder])
                     }
                     // It returns 0 whatever it complains of.
-                    let verified = try Command.run([
-                        "/usr/bin/systemd-analyze", "--root=\(root)", "verify", "--man=no",
-                        "dormoused.service", "dormoused.socket",
-                    ])
+                    let verified = try Command.run(
+                        [
+                            "/usr/bin/systemd-analyze", "--root=\(root)", "verify", "--man=no",
+                            "dormoused.service", "dormoused.socket",
+                        ] + (isSocket ? [dropIn ?? ""] : []))
                     #expect(
                         verified.end == .exit(0) && verified.output + verified.errors == "",
                         "\(dropIn ?? "-"): \(verified.output)\(verified.errors)")
@@ -100,6 +101,18 @@ extension Integration {
                         security.end == .exit(0) && verdict.contains("exposure level"),
                         "\(dropIn ?? "-"): \(verdict)\(security.errors)")
                 }
+            }
+        }
+
+        /// What other machines reach is served with TLS, in a unit of its own: the name holds for all sockets of a unit.
+        @Test func whatOtherMachinesReachIsNamedForTLS() throws {
+            for path in ["dormoused.socket"] + (try self.dropIns()).map({ "dropins/\($0)" }) {
+                let unit = try UnitFile("\(UnitFile.folder)/\(path)")
+                let isOpen = unit["ListenStream"].contains {
+                    !$0.hasPrefix("/") && !$0.hasPrefix("127.0.0.1:")
+                }
+                #expect(!isOpen || unit["FileDescriptorName"] == ["tls"], "\(path)")
+                #expect(!isOpen || unit["Service"] == ["dormoused.service"], "\(path)")
             }
         }
 
