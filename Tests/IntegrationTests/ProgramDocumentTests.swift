@@ -1,12 +1,15 @@
 import Foundation
 import PlainClient
+import TestCertificates
 import Testing
 
 extension Integration {
-    /// docs/cli.md shows what really comes out.
+    /// docs/cli.md and docs/principals.md show what really comes out.
     @Suite(.serialized)
     struct ProgramDocumentTests {
-        private static let path = "\(ProgramTests.package)/docs/cli.md"
+        private static func path(_ name: String) -> String {
+            "\(ProgramTests.package)/docs/\(name).md"
+        }
 
         /// The document, with each command's output of now.
         private func played(_ text: String, _ session: Session) throws -> String {
@@ -26,8 +29,20 @@ extension Integration {
             return played.joined(separator: "\n")
         }
 
+        /// With DORMOUSE_RECORD, what comes out is documented now.
+        private func expect(_ name: String, _ session: Session) throws {
+            let path = Self.path(name)
+            let text = Folder.text(path)
+            let played = try self.played(text, session)
+            if ProcessInfo.processInfo.environment["DORMOUSE_RECORD"] != nil {
+                try Data(played.utf8).write(to: URL(fileURLWithPath: path))
+            } else if played != text {
+                let changes = played.split(separator: "\n").filter { !text.contains($0) }
+                Issue.record("\(path) differs: \(changes.joined(separator: "\n"))")
+            }
+        }
+
         @Test func whatIsDocumentedIsWhatComesOut() throws {
-            let text = Folder.text(Self.path)
             try withServer { server, _ in
                 let folder = try Folder.make()
                 defer { Folder.remove(folder) }
@@ -35,18 +50,39 @@ extension Integration {
                     "DORMOUSE_URL": try server.uri(), "HOME": folder, "XDG_CONFIG_HOME": "",
                 ])
                 session.folder = folder
-                let played = try self.played(text, session)
-                if ProcessInfo.processInfo.environment["DORMOUSE_RECORD"] != nil {
-                    try Data(played.utf8).write(to: URL(fileURLWithPath: Self.path))
-                } else if played != text {
-                    let changes = played.split(separator: "\n").filter { !text.contains($0) }
-                    Issue.record("docs/cli.md differs: \(changes.joined(separator: "\n"))")
-                }
+                try self.expect("cli", session)
             }
         }
 
+        /// With certificates, from the first principal to one that was revoked.
+        @Test func theWayToPrincipalsIsAsDocumented() throws {
+            let folder = try Folder.make()
+            defer { Folder.remove(folder) }
+            let server = try TLSServer(
+                clients: true, ["--tls-client-optional", "--unix", "\(folder)/s"])
+            defer { server.destroy() }
+            try eventually("it listens on all places") {
+                server.server.child.output.contains("listening on unix:")
+            }
+            let billing = try server.authority.issue(
+                "billing", names: ["URI:spiffe://example/billing"], usage: .client)
+            for (file, name) in [
+                (server.authority.path, "ca.pem"), (billing.path, "billing.pem"),
+                (billing.keyPath, "billing.key"),
+            ] {
+                try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(name)")
+            }
+            var session = Session(["HOME": folder, "XDG_CONFIG_HOME": ""])
+            session.folder = folder
+            session.places = [
+                ("events.example:3674", "localhost:\(try server.port())"),
+                ("unix:/run/dormouse/dormouse.sock", "unix:\(folder)/s"),
+            ]
+            try self.expect("principals", session)
+        }
+
         @Test func everyCommandIsDocumented() throws {
-            let text = Folder.text(Self.path)
+            let text = Folder.text(Self.path("cli"))
             let help = try Command.check(["\(Server.binaries)/dormouse", "--help"])
             let list = help.split(separator: "\n\nOptions")[0].split(separator: "\n")
             var commands = 0

@@ -7,6 +7,10 @@ struct Session {
     let environment: [String: String]
     /// `$FOLDER` in command lines.
     var folder = ""
+    /// Places as a document has them, and where they are in this run.
+    var places: [(shown: String, real: String)] = []
+    /// Variables that lines before have set.
+    private var variables = ""
     private(set) var text = ""
 
     init(_ client: TestClient) {
@@ -19,10 +23,18 @@ struct Session {
 
     /// Runs a command line, as a shell would.
     mutating func run(_ line: String, input: String = "") throws {
+        if line.contains(/^(export )?[A-Z_]+=\S+$/) {
+            self.variables += line + "; "
+            self.text += "$ \(line)\n"
+            return
+        }
+        let real = self.places.reduce(self.variables + line) {
+            $0.replacing($1.shown, with: $1.real)
+        }
         let outcome = try Command.run(
             [
                 "/bin/bash", "-c",
-                "set -o pipefail; cd \"${FOLDER:-.}\"; PATH='\(Server.binaries)':$PATH; \(line)",
+                "set -o pipefail; cd \"${FOLDER:-.}\"; PATH='\(Server.binaries)':$PATH; \(real)",
             ],
             input: input, environment: self.environment.merging(["FOLDER": self.folder]) { $1 })
         self.text += "$ \(line)\n" + self.steady(outcome.output + outcome.errors)
@@ -35,7 +47,8 @@ struct Session {
 
     /// The text, without what differs from run to run.
     private func steady(_ text: String) -> String {
-        let text = self.folder.isEmpty ? text : text.replacing(self.folder, with: "$FOLDER")
+        var text = self.places.reduce(text) { $0.replacing($1.real, with: $1.shown) }
+        if !self.folder.isEmpty { text = text.replacing(self.folder, with: "$FOLDER") }
         return text.replacing(/20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) { match in
             match.output.1 == nil ? "2026-03-01T12:00:00Z" : "2026-03-01T12:00:00.000Z"
         }
