@@ -113,8 +113,9 @@ $(C_BUILD)/fuzz/%: Tests/Fuzz/%_fuzz.c $(C_SOURCES) $(C_HEADERS)
 	@$(FUZZ_CC) $(FUZZ_FLAGS) $(shell pkg-config --cflags libprotobuf-c openssl liblz4) -o $@ $< $(C_SOURCES) $(C_PACKAGES)
 
 # The server's parts, built by one script.
-FUZZ_SERVER := server_frames server_session
-FUZZ_SERVER_SOURCES := $(wildcard Tests/Fuzz/Server/* Sources/Core/*.swift Sources/Wire/*.swift Sources/CWire/*.c Sources/CWire/include/*.h)
+FUZZ_SERVER := server_frames server_session server_engine
+FUZZ_SERVER_SOURCES := $(wildcard Tests/Fuzz/Server/* Tests/SimulationTests/*.swift Sources/Core/*.swift Sources/Wire/*.swift \
+    Sources/Channels/*.swift Sources/Diagnostics/*.swift Sources/Engine/*.swift Sources/CWire/*.c Sources/CWire/include/*.h)
 
 $(C_BUILD)/fuzz/server/done: $(FUZZ_SERVER_SOURCES)
 	@Tests/Fuzz/Server/build.sh $(SWIFT) $(@D)
@@ -122,7 +123,7 @@ $(C_BUILD)/fuzz/server/done: $(FUZZ_SERVER_SOURCES)
 	@touch $@
 
 .PHONY: test-fuzz
-test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) $(C_BUILD)/fuzz/server/done ## fuzz the C library, the server's decoder and its session, FUZZ_SECONDS for each target
+test-fuzz: dependencies-test toolchain $(FUZZ_TARGETS:%=$(C_BUILD)/fuzz/%) $(C_BUILD)/fuzz/server/done ## fuzz the C library, the server's decoder, session and engine, FUZZ_SECONDS for each target
 	@$(STAGE) fuzz Tests/Fuzz/run.sh $(C_BUILD) $(FUZZ_SECONDS) $(FUZZ_TARGETS) $(FUZZ_SERVER)
 
 .PHONY: instructions-c

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets of the server's parts: Core, CWire and Wire with libFuzzer's and AddressSanitizer's eyes in them,
-# and a program for each file here.
+# Builds the fuzz targets of the server's parts: Core, CWire, Wire and the engine with libFuzzer's and AddressSanitizer's
+# eyes in them, and a program for each file here. The engine's runs on the simulation's store.
 #
 # usage: Tests/Fuzz/Server/build.sh SWIFT BUILD_FOLDER
 #
@@ -26,22 +26,43 @@ module CWire {
 }
 END
 
-module() {
+# compile NAME OPTION OR SOURCE …
+compile() {
     "$tools/swiftc" "${flags[@]}" "${includes[@]}" -emit-module -emit-module-path "$build/$1.swiftmodule" \
-        -module-name "$1" -c -o "$build/$1.o" "Sources/$1"/*.swift
+        -module-name "$1" -c -o "$build/$1.o" "${@:2}"
 }
 
-module Core
+module() { compile "$@" "Sources/$1"/*.swift; }
+
+# program NAME OBJECTS SOURCE …
+program() {
+    local name=$1 object objects=()
+    for object in $2 "${name}Fuzz"; do objects+=("$build/$object.o"); done
+    compile "${name}Fuzz" "${@:3}" "Tests/Fuzz/Server/${name}Fuzz.swift"
+    # shellcheck disable=SC2046
+    "$tools/swiftc" "${flags[@]}" "${objects[@]}" $(pkg-config --libs libprotobuf-c liblz4) -o "$build/server_${name,,}"
+}
+
+# Both cores have something to do: what is begun with & is waited for where it is needed.
+module Core &
+core=$!
+module Channels
 for file in Sources/CWire/*.c; do
     # shellcheck disable=SC2046
     "$tools/clang" -O1 -g -fsanitize=address,fuzzer-no-link -ISources/CWire/include \
         $(pkg-config --cflags libprotobuf-c) -c "$file" -o "$build/$(basename "$file" .c).o"
 done
+wait "$core"
+program Session 'Core' &
+session=$!
 includes+=(-I Sources/CLZ4)
 module Wire
-for file in Tests/Fuzz/Server/*Fuzz.swift; do
-    name=$(basename "$file" Fuzz.swift)
-    # shellcheck disable=SC2046
-    "$tools/swiftc" "${flags[@]}" "${includes[@]}" -module-name "${name}Fuzz" "$file" "$build"/*.o \
-        $(pkg-config --libs libprotobuf-c liblz4) -o "$build/server_${name,,}"
-done
+wait "$session"
+parts='Core Wire arena dormouse.pb-c'
+program Frames "$parts" &
+frames=$!
+module Diagnostics
+module Engine -enable-testing -D DEBUG
+wait "$frames"
+mapfile -t simulation < <(grep -L '^import Testing' Tests/SimulationTests/*.swift)
+program Engine "$parts Channels Diagnostics Engine" "${simulation[@]}"
