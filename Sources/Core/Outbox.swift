@@ -62,6 +62,19 @@ package struct AsideRow: Hashable, Sendable {
     }
 }
 
+/// What a look into the outbox has found.
+package struct OutboxLook: Hashable, Sendable {
+    /// The exchanges that have rows, ordered by id.
+    package let exchanges: [ExchangeID]
+    /// Rows that named no exchange that there is, and were set aside.
+    package let unknownRows: Int
+
+    package init(exchanges: [ExchangeID], unknownRows: Int = 0) {
+        self.exchanges = exchanges
+        self.unknownRows = unknownRows
+    }
+}
+
 /// What a page may hold.
 package struct OutboxPageLimits: Hashable, Sendable {
     package let rowsMax: Int
@@ -76,8 +89,8 @@ package struct OutboxPageLimits: Hashable, Sendable {
 }
 
 package protocol Outbox: Sendable {
-    /// The exchanges that have rows, ordered by id. Rows that name no exchange that exists are set aside.
-    func waiting() async throws(Failure) -> [ExchangeID]
+    /// The exchanges that have rows. Rows that name no exchange that exists are set aside.
+    func look() async throws(Failure) -> OutboxLook
     /// The first rows of an exchange; at least one when there is one.
     func read(_ exchange: ExchangeID, _ limits: OutboxPageLimits) async throws(Failure)
         -> OutboxPage

@@ -27,12 +27,17 @@ extension Engine {
 
     /// Moves a page of each exchange that has rows. true: something was moved, so there may be more.
     private func moveRows() async throws(Failure) -> Bool {
-        let waiting = try await self.asking { () throws(Failure) -> [ExchangeID] in
-            try await self.outbox.waiting()
+        let look = try await self.asking { () throws(Failure) -> OutboxLook in
+            try await self.outbox.look()
+        }
+        if look.unknownRows > 0 {
+            self.logger.warning(
+                "rows of the outbox name no exchange that there is and were set aside; see 'dormouse outbox list'",
+                [.count: "\(look.unknownRows)"])
         }
         // All pages first: their appends are under way at the same time.
         var moving: [Exchange] = []
-        for id in waiting {
+        for id in look.exchanges {
             guard let exchange = self.exchanges[id], exchange.log.takesRows else { continue }
             if try await self.offerRows(to: exchange) { moving.append(exchange) }
         }

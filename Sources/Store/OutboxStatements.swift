@@ -91,23 +91,35 @@ enum OutboxStatements {
             INSERT INTO dormouse.outbox_aside (\(columns), reason) SELECT * FROM gone
             """)
 
-    /// Exchanges may have been created since.
+    /// Exchanges may have been created since. $1: how many rows at most; a million of them in one statement would take longer
+    /// than a statement may.
     static let adopt = Statement(
         name: "outbox_adopt",
         sql: """
-            UPDATE dormouse.outbox o SET exchange_id = x.exchange_id
-            FROM dormouse.exchange x WHERE o.exchange_id = 0 AND x.name = o.exchange
+            UPDATE dormouse.outbox o SET exchange_id = known.exchange_id
+            FROM (SELECT w.id, x.exchange_id
+                FROM dormouse.outbox w JOIN dormouse.exchange x ON x.name = w.exchange
+                WHERE w.exchange_id = 0 ORDER BY w.id LIMIT $1::bigint) AS known
+            WHERE o.exchange_id = 0 AND o.id = known.id
+            RETURNING o.id
             """)
 
     static let setAsideUnknown = Statement(
         name: "outbox_set_aside_unknown",
         sql: """
-            WITH gone AS (
-                DELETE FROM dormouse.outbox o WHERE o.exchange_id = 0 RETURNING \(columns("o")))
+            WITH unknown AS MATERIALIZED (
+                SELECT w.id FROM dormouse.outbox w
+                WHERE w.exchange_id = 0
+                    AND NOT EXISTS (SELECT FROM dormouse.exchange x WHERE x.name = w.exchange)
+                ORDER BY w.id LIMIT $1::bigint),
+            gone AS (
+                DELETE FROM dormouse.outbox o USING unknown
+                WHERE o.exchange_id = 0 AND o.id = unknown.id RETURNING \(columns("o")))
             INSERT INTO dormouse.outbox_aside (\(columns), reason)
             SELECT gone.*, CASE WHEN exchange IS NULL THEN 'the exchange is null; expected its name'
                 ELSE format('there is no exchange ''%s''; create it and retry', left(exchange, 128)) END
             FROM gone
+            RETURNING id
             """)
 
     static let aside = Statement(
@@ -118,7 +130,13 @@ enum OutboxStatements {
             FROM dormouse.outbox_aside WHERE id > $1::bigint ORDER BY id LIMIT $2::bigint
             """)
 
-    /// $1: the ids, or null for all of them.
+    static let asideIDs = Statement(
+        name: "outbox_aside_ids",
+        sql:
+            "SELECT id FROM dormouse.outbox_aside WHERE id > $1::bigint ORDER BY id LIMIT $2::bigint"
+    )
+
+    /// $1: the ids.
     static let retry = Statement(
         name: "outbox_retry", sql: "SELECT dormouse.retry_outbox($1::bigint[])")
     static let drop = Statement(

@@ -29,18 +29,24 @@ package actor PostgresOutbox: Outbox {
 
     // MARK: Moving
 
-    package func waiting() throws(Failure) -> [ExchangeID] {
+    package func look() throws(Failure) -> OutboxLook {
         try self.vacuumIfDue()
         let found = try self.identifiers(OutboxStatements.waiting)
-        guard found.contains(0) else { return found.map(ExchangeID.init(rawValue:)) }
-        try self.connection.perform { connection throws(Failure) in
-            try connection.transaction { () throws(Failure) in
-                try connection.run(OutboxStatements.adopt)
-                try connection.run(OutboxStatements.setAsideUnknown)
-            }
+        guard found.contains(0) else {
+            return OutboxLook(exchanges: found.map(ExchangeID.init(rawValue:)))
         }
-        return try self.identifiers(OutboxStatements.waiting).filter { $0 != 0 }
-            .map(ExchangeID.init(rawValue:))
+        var rows = Parameters()
+        rows.add(Self.partRowsMax)
+        // All of them before anything is read: a writer's rows stay in order. What is set aside may wait for the next look.
+        while try self.connection.perform({ connection throws(Failure) in
+            try connection.run(OutboxStatements.adopt, rows).rowsCount
+        }) == Int(Self.partRowsMax) {}
+        let unknown = try self.connection.perform { connection throws(Failure) in
+            try connection.run(OutboxStatements.setAsideUnknown, rows).rowsCount
+        }
+        let exchanges = try self.identifiers(OutboxStatements.waiting).filter { $0 != 0 }
+        return OutboxLook(
+            exchanges: exchanges.map(ExchangeID.init(rawValue:)), unknownRows: unknown)
     }
 
     package func read(_ exchange: ExchangeID, _ limits: OutboxPageLimits) throws(Failure)
@@ -76,6 +82,8 @@ package actor PostgresOutbox: Outbox {
     }
 
     private static let vacuumBytesMax: Int64 = 256 << 20
+    /// Rows that one statement takes care of.
+    private static let partRowsMax: Int64 = 10_000
 
     package func setAside(_ rows: [UnfitRow], of exchange: ExchangeID, owner: OwnerEpoch)
         throws(Failure)
@@ -176,18 +184,36 @@ package actor PostgresOutbox: Outbox {
         try self.change(OutboxStatements.drop, ids)
     }
 
-    /// Once: a second time it would find nothing and say so.
+    /// All of them part by part: a million in one statement would take longer than a statement may.
     private func change(_ statement: Statement, _ ids: [OutboxID]?) throws(Failure) -> Int {
+        if let ids { return try self.change(statement, ids.map(\.rawValue)) }
+        var changed = 0
+        var last = Int64.min
+        while true {
+            var parameters = Parameters()
+            parameters.add(last)
+            parameters.add(Self.partRowsMax)
+            let part = try self.identifiers(OutboxStatements.asideIDs, parameters)
+            guard let end = part.last else { return changed }
+            changed += try self.change(statement, part)
+            last = end
+        }
+    }
+
+    /// Once: a second time it would find nothing and say so.
+    private func change(_ statement: Statement, _ ids: [Int64]) throws(Failure) -> Int {
         try self.connection.performOnce { connection throws(Failure) in
             var parameters = Parameters()
-            if let ids { parameters.add(ids.map(\.rawValue)) } else { parameters.addNull() }
+            parameters.add(ids)
             return Int(try connection.run(statement, parameters).integer(0, 0))
         }
     }
 
-    private func identifiers(_ statement: Statement) throws(Failure) -> [Int64] {
+    private func identifiers(
+        _ statement: Statement, _ parameters: Parameters = Parameters()
+    ) throws(Failure) -> [Int64] {
         try self.connection.perform { connection throws(Failure) in
-            let result = try connection.run(statement)
+            let result = try connection.run(statement, parameters)
             return try result.map { row throws(Failure) in try result.integer(row, 0) }
         }
     }

@@ -55,6 +55,7 @@ extension Integration {
                     try database.number("SELECT count(*) FROM dormouse.outbox_aside") == 3
                 }
                 try server.waitForLog("the event key has a byte 32")
+                try server.waitForLog("rows of the outbox name no exchange that there is")
             }
         }
 

@@ -64,8 +64,8 @@ extension DurableState {
 }
 
 extension StoreConnection: Outbox {
-    func waiting() async throws(Failure) -> [ExchangeID] {
-        try await self.reading { self.simulation.durable.waiting }
+    func look() async throws(Failure) -> OutboxLook {
+        try await self.reading { OutboxLook(exchanges: self.simulation.durable.waiting) }
     }
 
     func read(_ exchange: ExchangeID, _ limits: OutboxPageLimits) async throws(Failure)

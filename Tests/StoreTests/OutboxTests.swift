@@ -62,10 +62,10 @@ import Testing
 
     @Test func rowsLeaveWithTheirAppendAndOnlyThen() async throws {
         try await self.with { it in
-            #expect(try await it.store.outbox.waiting().isEmpty)
+            #expect(try await it.store.outbox.look().exchanges.isEmpty)
             try it.publish("'main', 'a.b', 'one'")
             try it.publish("'main', 'a.c', 'two'")
-            #expect(try await it.store.outbox.waiting() == [it.main.id])
+            #expect(try await it.store.outbox.look().exchanges == [it.main.id])
             let page = try await it.page()
             #expect(page.rows.count == 2 && page.events.count == 2 && page.unfit.isEmpty)
             #expect(await it.append(page, after: 0, epoch: 1) == .conflict)
@@ -73,7 +73,7 @@ import Testing
             #expect(try await it.page().rows == page.rows)
             #expect(await it.append(page, after: 0) == .committed)
             #expect(try await it.page().rows.isEmpty)
-            #expect(try await it.store.outbox.waiting().isEmpty)
+            #expect(try await it.store.outbox.look().exchanges.isEmpty)
             #expect(
                 try it.text(
                     "SELECT string_agg(key || '=' || convert_from(payload, 'UTF8'), ' ' ORDER BY position) "
@@ -135,7 +135,7 @@ import Testing
                 )
                 let page = try await outbox.read(it.main.id, it.limits)
                 #expect(await it.append(page, after: UInt64(round) * 10) == .committed)
-                #expect(try await outbox.waiting().isEmpty)
+                #expect(try await outbox.look().exchanges.isEmpty)
                 #expect(try it.text(vacuums) == expected)
             }
             await outbox.close()
@@ -218,13 +218,34 @@ import Testing
         try await self.with { it in
             try it.publish("'later', 'k', 'x'")
             try it.publish("NULL, 'k', 'x'")
-            #expect(try await it.store.outbox.waiting().isEmpty)
+            #expect(try await it.store.outbox.look() == OutboxLook(exchanges: [], unknownRows: 2))
             let aside = try await it.store.outbox.aside(after: nil, limit: 10)
             #expect(aside.count == 2 && aside[0].reason.hasPrefix("there is no exchange 'later'"))
             let later = try await it.store.state.createExchange(
                 Name("later"), owner: Conformance.owner)
             #expect(try await it.store.outbox.retry(nil) == 2)
-            #expect(try await it.store.outbox.waiting() == [later.id])
+            #expect(try await it.store.outbox.look().exchanges == [later.id])
+        }
+    }
+
+    /// However many rows name no exchange: each statement takes a part, and what is moved later keeps its order.
+    @Test func manyRowsWithoutAnExchangeHoldUpNobody() async throws {
+        try await self.with { it in
+            let publish =
+                "SELECT count(dormouse.publish('later', 'k', n::text)) FROM generate_series"
+            try it.writer.execute("\(publish)(1, 25000) n")
+            try it.publish("'main', 'k', 'x'")
+            #expect(try await it.store.outbox.look().exchanges == [it.main.id])
+            #expect(try it.text("SELECT count(*) FROM dormouse.outbox_aside") == "10000")
+            let later = try await it.store.state.createExchange(
+                Name("later"), owner: Conformance.owner)
+            #expect(try await it.store.outbox.look().exchanges == [it.main.id, later.id])
+            #expect(try it.text("SELECT count(*) FROM dormouse.outbox_aside") == "10000")
+            let waiting =
+                "SELECT count(*) FROM dormouse.outbox WHERE exchange_id = \(later.id.rawValue)"
+            #expect(try it.text(waiting) == "15000")
+            #expect(try await it.store.outbox.retry(nil) == 10_000)
+            #expect(try it.text(waiting) == "25000")
         }
     }
 
