@@ -3,6 +3,7 @@
 #include <amqp_framing.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void append(rabbit *broker, const char *text, size_t size)
@@ -54,46 +55,73 @@ static void append_array(rabbit *broker, const amqp_array_t *array, int depth)
     append(broker, "]", 1);
 }
 
-/* Numbers and texts as they are; tables and arrays, and texts in them, as JSON. */
+/* The shortest text that is read as this number again. */
+static int write_double(char *text, size_t size, double value)
+{
+    int count = 0;
+    for (int digits = 6; digits <= 17; digits++) {
+        count = snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return count;
+}
+
+static int write_float(char *text, size_t size, float value)
+{
+    int count = 0;
+    for (int digits = 6; digits <= 9; digits++) {
+        count = snprintf(text, size, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    return count;
+}
+
+/* A number or a truth value as text; 0 for everything else. */
+static int write_scalar(char *text, size_t size, const amqp_field_value_t *field)
+{
+    switch (field->kind) {
+    case AMQP_FIELD_KIND_BOOLEAN: return snprintf(text, size, "%s", field->value.boolean ? "true" : "false");
+    case AMQP_FIELD_KIND_I8: return snprintf(text, size, "%d", field->value.i8);
+    case AMQP_FIELD_KIND_U8: return snprintf(text, size, "%u", field->value.u8);
+    case AMQP_FIELD_KIND_I16: return snprintf(text, size, "%d", field->value.i16);
+    case AMQP_FIELD_KIND_U16: return snprintf(text, size, "%u", field->value.u16);
+    case AMQP_FIELD_KIND_I32: return snprintf(text, size, "%" PRId32, field->value.i32);
+    case AMQP_FIELD_KIND_U32: return snprintf(text, size, "%" PRIu32, field->value.u32);
+    case AMQP_FIELD_KIND_I64: return snprintf(text, size, "%" PRId64, field->value.i64);
+    case AMQP_FIELD_KIND_U64:
+    case AMQP_FIELD_KIND_TIMESTAMP: return snprintf(text, size, "%" PRIu64, field->value.u64);
+    case AMQP_FIELD_KIND_F32: return write_float(text, size, field->value.f32);
+    case AMQP_FIELD_KIND_F64: return write_double(text, size, field->value.f64);
+    case AMQP_FIELD_KIND_DECIMAL:
+        return snprintf(text, size, "%" PRIu32 "e-%u", field->value.decimal.value, field->value.decimal.decimals);
+    default: return 0;
+    }
+}
+
+/* Within a table or an array, which are JSON. */
 static void append_value(rabbit *broker, const amqp_field_value_t *field, int depth)
 {
-    char text[64];
-    int size = 0;
+    char text[NUMBER_BYTES];
     switch (field->kind) {
-    case AMQP_FIELD_KIND_BOOLEAN:
-        size = snprintf(text, sizeof(text), "%s", field->value.boolean ? "true" : "false");
-        break;
-    case AMQP_FIELD_KIND_I8: size = snprintf(text, sizeof(text), "%d", field->value.i8); break;
-    case AMQP_FIELD_KIND_U8: size = snprintf(text, sizeof(text), "%u", field->value.u8); break;
-    case AMQP_FIELD_KIND_I16: size = snprintf(text, sizeof(text), "%d", field->value.i16); break;
-    case AMQP_FIELD_KIND_U16: size = snprintf(text, sizeof(text), "%u", field->value.u16); break;
-    case AMQP_FIELD_KIND_I32: size = snprintf(text, sizeof(text), "%" PRId32, field->value.i32); break;
-    case AMQP_FIELD_KIND_U32: size = snprintf(text, sizeof(text), "%" PRIu32, field->value.u32); break;
-    case AMQP_FIELD_KIND_I64: size = snprintf(text, sizeof(text), "%" PRId64, field->value.i64); break;
-    case AMQP_FIELD_KIND_U64:
-    case AMQP_FIELD_KIND_TIMESTAMP:
-        size = snprintf(text, sizeof(text), "%" PRIu64, field->value.u64);
-        break;
-    case AMQP_FIELD_KIND_F32:
-        size = snprintf(text, sizeof(text), "%g", (double)field->value.f32);
-        break;
-    case AMQP_FIELD_KIND_F64: size = snprintf(text, sizeof(text), "%g", field->value.f64); break;
     case AMQP_FIELD_KIND_UTF8:
-    case AMQP_FIELD_KIND_BYTES:
-        if (depth > 0)
-            append_quoted(broker, field->value.bytes);
-        return;
+    case AMQP_FIELD_KIND_BYTES: append_quoted(broker, field->value.bytes); return;
     case AMQP_FIELD_KIND_TABLE:
-        if (depth < DEPTH_MAX)
-            append_table(broker, &field->value.table, depth);
+        if (depth == DEPTH_MAX)
+            break;
+        append_table(broker, &field->value.table, depth);
         return;
     case AMQP_FIELD_KIND_ARRAY:
-        if (depth < DEPTH_MAX)
-            append_array(broker, &field->value.array, depth);
+        if (depth == DEPTH_MAX)
+            break;
+        append_array(broker, &field->value.array, depth);
         return;
-    default: size = depth > 0 ? snprintf(text, sizeof(text), "null") : 0; break;
+    default: break;
     }
-    append(broker, text, (size_t)size);
+    int size = write_scalar(text, sizeof(text), field);
+    bool is_number = size > 0 && strstr(text, "nan") == NULL && strstr(text, "inf") == NULL;
+    append(broker, is_number ? text : "null", is_number ? (size_t)size : 4);
 }
 
 static void add(rabbit *broker, rabbit_bytes name, rabbit_bytes value)
@@ -111,34 +139,46 @@ static void add_property(rabbit *broker, const char *name, amqp_bytes_t value)
     add(broker, bytes, rabbit_lent(value));
 }
 
+/* Where the text of the next header's number is kept: never in the place of what was cut before it. */
+static char *number_text(rabbit *broker)
+{
+    return broker->numbers[broker->header_count];
+}
+
 static void add_number(rabbit *broker, const char *name, uint64_t number)
 {
-    char text[32];
     amqp_bytes_t value;
-    value.bytes = broker->text + broker->text_end;
-    value.len = (size_t)snprintf(text, sizeof(text), "%" PRIu64, number);
-    append(broker, text, value.len);
+    value.bytes = number_text(broker);
+    value.len = (size_t)snprintf(value.bytes, NUMBER_BYTES, "%" PRIu64, number);
     add_property(broker, name, value);
+}
+
+static rabbit_bytes header_value(rabbit *broker, const amqp_field_value_t *field)
+{
+    if (field->kind == AMQP_FIELD_KIND_UTF8 || field->kind == AMQP_FIELD_KIND_BYTES)
+        return rabbit_lent(field->value.bytes);
+    rabbit_bytes value = {broker->text + broker->text_end, 0};
+    if (field->kind == AMQP_FIELD_KIND_TABLE || field->kind == AMQP_FIELD_KIND_ARRAY) {
+        append_value(broker, field, 0);
+        value.size = (size_t)(broker->text + broker->text_end - (const char *)value.data);
+    } else {
+        value.data = number_text(broker);
+        value.size = (size_t)write_scalar(number_text(broker), NUMBER_BYTES, field);
+    }
+    return value;
 }
 
 void rabbit_add_headers(rabbit *broker, const amqp_table_t *table, rabbit_message *message)
 {
-    for (int i = 0; i < table->num_entries && broker->header_count < HEADERS_MAX; i++) {
+    for (int i = 0; i < table->num_entries; i++) {
         const amqp_table_entry_t *entry = &table->entries[i];
         const amqp_field_value_t *field = &entry->value;
+        /* The broker's own; it may stand behind more headers than an event may have. */
         if (entry->key.len == 15 && memcmp(entry->key.bytes, "x-stream-offset", 15) == 0
-            && field->kind == AMQP_FIELD_KIND_I64) {
+            && field->kind == AMQP_FIELD_KIND_I64)
             message->offset = field->value.i64;
-            continue;
-        }
-        rabbit_bytes value = {broker->text + broker->text_end, 0};
-        if (field->kind == AMQP_FIELD_KIND_UTF8 || field->kind == AMQP_FIELD_KIND_BYTES) {
-            value = rabbit_lent(field->value.bytes);
-        } else {
-            append_value(broker, field, 0);
-            value.size = (size_t)(broker->text + broker->text_end - (const char *)value.data);
-        }
-        add(broker, rabbit_lent(entry->key), value);
+        else if (broker->header_count < HEADERS_MAX)
+            add(broker, rabbit_lent(entry->key), header_value(broker, field));
     }
 }
 

@@ -11,6 +11,8 @@
 #define PROPERTIES_MAX 16
 /* Of values that are made text of; what does not fit is cut. */
 #define TEXT_BYTES ((size_t)16384)
+/* Of a number. */
+#define NUMBER_BYTES ((size_t)32)
 /* Of tables in tables. */
 #define DEPTH_MAX 4
 /* More than are published before they are waited for. */
@@ -25,6 +27,8 @@ struct rabbit {
     bool early[EARLY_MAX];
     rabbit_header headers[HEADERS_MAX + PROPERTIES_MAX];
     size_t header_count;
+    /* One for each header. */
+    char numbers[HEADERS_MAX + PROPERTIES_MAX][NUMBER_BYTES];
     char text[TEXT_BYTES];
     size_t text_end;
     char error[512];

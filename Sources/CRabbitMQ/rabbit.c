@@ -17,6 +17,12 @@ static int fail(rabbit *broker, const char *what, const char *why)
     return -1;
 }
 
+static int refuse(rabbit *broker, const char *why)
+{
+    fail(broker, "the broker did not take it", why);
+    return RABBIT_REFUSED;
+}
+
 static int check_status(rabbit *broker, const char *what, int status)
 {
     return status == AMQP_STATUS_OK ? 0 : fail(broker, what, amqp_error_string2(status));
@@ -281,9 +287,9 @@ static int other_frame(rabbit *broker, int timeout_ms)
         confirm(broker, ack->delivery_tag, ack->multiple);
         return 0;
     }
+    /* A full queue, or one in trouble: it may take it later. */
     case AMQP_BASIC_NACK_METHOD: return fail(broker, "an event was not taken", "the broker refused it");
-    case AMQP_BASIC_RETURN_METHOD:
-        return fail(broker, "an event was not taken", "no queue is bound for its routing key");
+    case AMQP_BASIC_RETURN_METHOD: return refuse(broker, "no queue is bound for its routing key");
     default: return 0;
     }
 }
@@ -312,6 +318,39 @@ int rabbit_acknowledge(rabbit *broker, uint64_t tag)
 {
     return check_status(broker, "cannot acknowledge",
                         amqp_basic_ack(broker->connection, CHANNEL, tag, 1));
+}
+
+int rabbit_beat(rabbit *broker)
+{
+    amqp_frame_t frame;
+    memset(&frame, 0, sizeof(frame));
+    frame.frame_type = AMQP_FRAME_HEARTBEAT;
+    return check_status(broker, "the connection is lost", amqp_send_frame(broker->connection, &frame));
+}
+
+int rabbit_newest(rabbit *broker, const char *stream, int timeout_ms, int64_t *offset)
+{
+    amqp_bytes_t tag = amqp_cstring_bytes("newest");
+    amqp_table_entry_t entry;
+    amqp_table_t arguments = {1, &entry};
+    entry.key = amqp_cstring_bytes("x-stream-offset");
+    entry.value.kind = AMQP_FIELD_KIND_UTF8;
+    entry.value.value.bytes = amqp_cstring_bytes("last");
+    amqp_basic_qos(broker->connection, CHANNEL, 0, 1, 0);
+    if (check_last(broker, "cannot set the prefetch") != 0)
+        return -1;
+    amqp_basic_consume(broker->connection, CHANNEL, text_bytes(stream), tag, 0, 0, 0, arguments);
+    if (check_last(broker, "cannot look at the end of the stream") != 0)
+        return -1;
+    rabbit_message message;
+    int result = rabbit_next(broker, timeout_ms, &message);
+    if (result < 0)
+        return -1;
+    *offset = result == 1 ? message.offset : -1;
+    if (result == 1 && rabbit_acknowledge(broker, message.tag) != 0)
+        return -1;
+    amqp_basic_cancel(broker->connection, CHANNEL, tag);
+    return check_last(broker, "cannot look away from the stream");
 }
 
 /* ---- publishing ---- */
@@ -352,6 +391,8 @@ int rabbit_publish(rabbit *broker, const char *exchange, rabbit_bytes routing_ke
     int status = amqp_basic_publish(broker->connection, CHANNEL, text_bytes(exchange),
                                     amqp_bytes_of(routing_key), 1, 0, &properties, amqp_bytes_of(body));
     free(entries);
+    if (status == AMQP_STATUS_TABLE_TOO_BIG)
+        return refuse(broker, "its headers are too large; RabbitMQ takes at most 128 KiB of them");
     return check_status(broker, "cannot publish", status);
 }
 
@@ -360,8 +401,9 @@ int rabbit_wait_confirmed(rabbit *broker, uint64_t count, int timeout_ms)
     while (broker->confirmed < count) {
         uint64_t before = broker->confirmed;
         amqp_maybe_release_buffers_on_channel(broker->connection, CHANNEL);
-        if (other_frame(broker, timeout_ms) != 0)
-            return -1;
+        int result = other_frame(broker, timeout_ms);
+        if (result != 0)
+            return result;
         if (broker->confirmed == before)
             return 0;
     }

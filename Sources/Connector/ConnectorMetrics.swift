@@ -14,7 +14,7 @@ package final class ConnectorMetrics: Sendable {
     package struct Source: Hashable, Sendable {
         /// The next offset to be read; nil: there are none.
         package var position: UInt64?
-        /// What the broker has and the log has not, as far as the broker has told.
+        /// What the broker has and the log has not, as far as the broker has told; with --forward the other way round.
         package var lag: UInt64?
         package var isLost = false
 
@@ -47,10 +47,13 @@ package final class ConnectorMetrics: Sendable {
     /// A request to the server or the broker takes at most so long.
     private static let silenceMax = Duration.seconds(60)
     private let program: String
+    /// Whether somebody may look: some figures cost the broker something.
+    package let isServed: Bool
     private let values = Lock(Values())
 
-    package init(program: String) {
+    package init(program: String, isServed: Bool) {
         self.program = program
+        self.isServed = isServed
     }
 
     package func update(_ body: (inout Values) -> Void) {
@@ -135,7 +138,8 @@ package final class ConnectorMetrics: Sendable {
             text.sample("dormouse_connector_position", ["source": name], position)
         }
         text.begin(
-            "dormouse_connector_lag", .gauge, "Messages that the broker has and the log has not.")
+            "dormouse_connector_lag", .gauge,
+            "Messages that the broker has and the log has not; with --forward: positions behind.")
         for (name, source) in sources {
             guard let lag = source.lag else { continue }
             text.sample("dormouse_connector_lag", ["source": name], lag)

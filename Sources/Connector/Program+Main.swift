@@ -36,7 +36,8 @@ extension Program {
             }
             Stop.watchSignals()
             let logger = Logger(threshold: level)
-            let metrics = ConnectorMetrics(program: self.name)
+            let metrics = ConnectorMetrics(
+                program: self.name, isServed: settings.has("metrics"))
             let page = try Self.page(settings, metrics, logger)
             try body(settings, logger, metrics)
             page?.stop()

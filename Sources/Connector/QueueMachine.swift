@@ -16,10 +16,9 @@ package struct QueueMachine {
     /// Ids that are remembered. More than a broker has under way with us, many times over.
     package static let idsMax = 10_000
 
-    package private(set) var events: [Event] = []
     package private(set) var gatheredBytes = 0
     package private(set) var duplicates = 0
-    private var ids: [[UInt8]] = []
+    private var gathered: [(event: Event, id: [UInt8], bytes: Int)] = []
     /// Tags: of the newest message, of the newest that is in the log with all before it, of the newest that the
     /// broker was told of.
     private var newest: UInt64 = 0
@@ -30,6 +29,12 @@ package struct QueueMachine {
     private var oldest = 0
 
     package init() {}
+
+    package var isEmpty: Bool { self.gathered.isEmpty }
+    package var gatheredCount: Int { self.gathered.count }
+
+    /// Whether an event with this id is known to be in the log.
+    package func knows(_ id: [UInt8]) -> Bool { self.known.contains(id) }
 
     /// An event with this id is in the log.
     package mutating func remember(_ id: [UInt8]) {
@@ -54,20 +59,36 @@ package struct QueueMachine {
         self.newest = tag
         if isRedelivered, !id.isEmpty, self.known.contains(id) {
             self.duplicates += 1
-            if self.events.isEmpty { self.settled = tag }
+            if self.gathered.isEmpty { self.settled = tag }
             return true
         }
-        self.events.append(event)
-        self.ids.append(id)
+        self.gathered.append((event, id, bytes))
         self.gatheredBytes += bytes
         return true
     }
 
-    /// What was gathered is committed, so everything that came is in the log.
-    package mutating func published() {
-        for id in self.ids { self.remember(id) }
-        self.dropGathered()
-        self.settled = self.newest
+    /// The next events to publish; none when there are none. More than one only as long as they have at most `bytesMax`
+    /// together: a publish must fit a frame.
+    package func nextRun(bytesMax: Int = .max) -> [Event] {
+        var events: [Event] = []
+        var bytes = 0
+        for entry in self.gathered {
+            bytes += entry.bytes
+            guard events.isEmpty || bytes <= bytesMax else { break }
+            events.append(entry.event)
+        }
+        return events
+    }
+
+    /// The first `count` gathered events are committed. With the last of them everything that came is in the log.
+    package mutating func published(_ count: Int) {
+        guard count > 0, count <= self.gathered.count else { return }
+        for entry in self.gathered[..<count] {
+            self.remember(entry.id)
+            self.gatheredBytes -= entry.bytes
+        }
+        self.gathered.removeFirst(count)
+        if self.gathered.isEmpty { self.settled = self.newest }
     }
 
     /// The tag up to which the broker may forget; nil: it knows.
@@ -78,8 +99,7 @@ package struct QueueMachine {
     }
 
     private mutating func dropGathered() {
-        self.events = []
-        self.ids = []
+        self.gathered = []
         self.gatheredBytes = 0
     }
 }

@@ -20,23 +20,31 @@ package final class Sink {
     /// Connections of clients that were given up.
     private var formerConnections: UInt64 = 0
     private var backOff = BackOff()
+    /// Called again and again while a server is waited for: the broker wants to hear of us all the time.
+    package var whileWaiting: () -> Void = {}
     package private(set) var storedEvents: UInt64 = 0
     package private(set) var duplicateEvents: UInt64 = 0
 
     package init(
         _ settings: Settings, program: Program, logger: Logger, metrics: ConnectorMetrics
     ) throws(Failure) {
-        self.uri = settings.text("server") ?? "dormouse://127.0.0.1:3673/main"
+        self.uri = try Self.address(settings)
         var options = ["client": program.name]
         if let token = try settings.secret("token-file") { options["token"] = token }
         self.options = options
         self.logger = logger
         self.metrics = metrics
+    }
+
+    /// What --server says; throws when it is no address.
+    static func address(_ settings: Settings) throws(Failure) -> String {
+        let uri = settings.text("server") ?? "dormouse://127.0.0.1:3673/main"
         do throws(DormouseError) {
-            try BlockingClient.check(self.uri)
+            try BlockingClient.check(uri)
         } catch {
             throw Failure(.invalidArgument, "--server is not an address: \(error.message)")
         }
+        return uri
     }
 
     /// The largest event that the server takes.
@@ -89,22 +97,23 @@ package final class Sink {
         return outcome
     }
 
-    /// Ids of the newest events with this header, oldest first: at most `limit`, of those among the newest
-    /// 100,000 positions of the exchange.
-    package func recentIDs(header: String, equals value: String, idHeader: String, limit: Int)
-        throws(Stopped) -> [[UInt8]]
-    {
-        try self.trying("cannot read the log") { (client) throws(DormouseError) -> [[UInt8]] in
+    /// Ids of the newest events with this header, oldest first: at most `limit`, of those behind `position` and among the
+    /// newest 100,000 positions of the exchange. And how far was looked.
+    package func recentIDs(
+        header: String, equals value: String, idHeader: String, limit: Int, after position: UInt64
+    ) throws(Stopped) -> (ids: [[UInt8]], upto: UInt64) {
+        try self.trying("cannot read the log") {
+            (client) throws(DormouseError) -> (ids: [[UInt8]], upto: UInt64) in
             let filter = Filter(headers: [.equals(header, Array(value.utf8))])
+            let idName = Array(idHeader.utf8)
             var ids: [[UInt8]] = []
             // The first page of everything tells where the log ends.
-            let head = try client.fetch(.everything, after: 0, events: 1) { _ in false }.head
-            var after = head > Self.recentPositions ? head - Self.recentPositions : 0
+            let head = try client.fetch(.everything, after: position, events: 1) { _ in false }.head
+            var after = max(position, head > Self.recentPositions ? head - Self.recentPositions : 0)
             while after < head {
                 let page = try client.fetch(filter, after: after) { event in
-                    let name = Array(idHeader.utf8)
                     let long = (0..<event.headerCount).first {
-                        Array(event.header($0).name) == name
+                        Array(event.header($0).name) == idName
                     }
                     let id = long.map { Array(event.header($0).value) } ?? Array(event.id)
                     if !id.isEmpty { ids.append(id) }
@@ -114,7 +123,7 @@ package final class Sink {
                 after = page.upto
                 if ids.count > 2 * limit { ids.removeFirst(ids.count - limit) }
             }
-            return ids.suffix(limit)
+            return (ids.suffix(limit), max(position, after))
         }
     }
 
@@ -178,6 +187,8 @@ package final class Sink {
         self.metrics.update { $0.serverTrouble = "\(what): \(error.description)" }
         self.logger.warning(
             "\(what); trying again", [.error: error.description, .milliseconds: "\(pause)"])
+        self.whileWaiting()
         Stop.pause(milliseconds: pause)
+        self.whileWaiting()
     }
 }

@@ -71,7 +71,7 @@ final class KafkaClient {
                 let inbox = Unmanaged<Inbox>.fromOpaque(opaque).takeUnretainedValue()
                 inbox.reported += 1
                 if message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-                    inbox.failure = String(cString: rd_kafka_err2str(message.pointee.err))
+                    inbox.failure = KafkaClient.notTaken(message.pointee.err)
                 }
             }
         }
@@ -139,15 +139,17 @@ final class KafkaClient {
     }
 
     func seek(_ place: TopicPartition, to offset: Int64) throws(Failure) {
-        let error = Self.withList([place: offset]) {
-            rd_kafka_seek_partitions(self.handle, $0, 10_000)
+        let problem = Self.withList([place: offset]) { list -> String? in
+            if let error = rd_kafka_seek_partitions(self.handle, list, 10_000) {
+                defer { rd_kafka_error_destroy(error) }
+                return String(cString: rd_kafka_error_string(error))
+            }
+            // What is wrong with a partition is told in the list only.
+            let code = list?.pointee.elems.pointee.err ?? RD_KAFKA_RESP_ERR_NO_ERROR
+            return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : Self.text(code)
         }
-        guard let error else { return }
-        defer { rd_kafka_error_destroy(error) }
-        throw Failure(
-            .unavailable,
-            "cannot go to offset \(offset) of \(place): "
-                + String(cString: rd_kafka_error_string(error)))
+        guard let problem else { return }
+        throw Failure(.unavailable, "cannot go to offset \(offset) of \(place): \(problem)")
     }
 
     func pause(_ place: TopicPartition) throws(Failure) {
@@ -196,9 +198,9 @@ final class KafkaClient {
 
     // MARK: Producing
 
-    /// false: the queue is full; `serve` makes room.
+    /// false: the queue is full; `serve` makes room. Without a payload it is a tombstone.
     func produce(
-        topic: String, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer,
+        topic: String, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer?,
         headers: [(name: String, value: [UInt8])]
     ) throws(Failure) -> Bool {
         let list = rd_kafka_headers_new(headers.count)
@@ -208,24 +210,32 @@ final class KafkaClient {
             }
         }
         let code = dormouse_kafka_produce(
-            self.handle, topic, key.baseAddress, key.count, payload.baseAddress, payload.count, list
-        )
+            self.handle, topic, key.baseAddress, key.count, payload?.baseAddress,
+            payload?.count ?? 0, list)
         if code == RD_KAFKA_RESP_ERR_NO_ERROR { return true }
         rd_kafka_headers_destroy(list)
         if code == RD_KAFKA_RESP_ERR__QUEUE_FULL { return false }
-        throw Failure(.internal, "cannot produce to \(topic): \(Self.text(code))")
+        throw Self.notTaken(code)
     }
 
     /// What was wrong with earlier messages does not count any more.
     func forgetFailure() { self.inbox.failure = nil }
 
     /// Takes delivery reports. Returns how many came so far, and what was wrong with one of them.
-    func serve(milliseconds: Int32) -> (reported: Int, failure: String?) {
+    func serve(milliseconds: Int32) -> (reported: Int, failure: Failure?) {
         rd_kafka_poll(self.handle, milliseconds)
         return (self.inbox.reported, self.inbox.failure)
     }
 
     // MARK: Helpers
+
+    fileprivate static func notTaken(_ code: rd_kafka_resp_err_t) -> Failure {
+        let isRefused =
+            code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_RECORD
+        return Failure(
+            isRefused ? .failedPrecondition : .unavailable,
+            "Kafka did not take an event: \(Self.text(code))")
+    }
 
     private func check(_ code: rd_kafka_resp_err_t, _ what: String) throws(Failure) {
         guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
@@ -275,7 +285,7 @@ private final class Inbox {
     var rebalances: [Rebalance] = []
     var troubles: [(code: rd_kafka_resp_err_t, text: String)] = []
     var reported = 0
-    var failure: String?
+    var failure: Failure?
 
     init(_ logger: Logger) {
         self.logger = logger

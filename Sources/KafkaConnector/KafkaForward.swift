@@ -14,7 +14,7 @@ final class KafkaForward {
     private let metrics: ConnectorMetrics
     private var produced = 0
     private var teller = Teller()
-    private var isBrokerAway = false
+    private var isBrokerAway = true
 
     init(
         _ properties: [(String, String)], _ settings: Forwarding, logger: Logger,
@@ -27,25 +27,23 @@ final class KafkaForward {
     }
 
     func run() throws(Failure) {
-        // librdkafka connects by itself, and tells when it cannot.
-        self.metrics.update { $0.brokerTrouble = nil }
-        try self.settings.run(self.logger, self.metrics) { (batch) throws(Failure) in
+        try self.settings.run(self.logger, self.metrics) { (batch, tend) throws(Failure) in
             if batch.isEmpty { return self.idle() }
             // What was under way when an earlier attempt failed has its end first, and is sent again.
-            _ = try self.finish()
+            _ = try self.finish(tend)
             self.kafka.forgetFailure()
             for event in batch { try self.produce(event) }
-            if let failure = try self.finish() {
-                throw Failure(.unavailable, "Kafka did not take an event: \(failure)")
-            }
+            if let failure = try self.finish(tend) { throw failure }
+            self.brokerAnswers()
         }
     }
 
     /// Kafka's own time limit for a message ends this. Returns what was wrong with one of them.
-    private func finish() throws(Failure) -> String? {
+    private func finish(_ tend: () -> Void) throws(Failure) -> Failure? {
         while true {
             let (reported, failure) = self.kafka.serve(milliseconds: 10)
             self.tellTroubles()
+            tend()
             if let fatal = self.kafka.fatalError { throw Failure(.internal, fatal) }
             if reported == self.produced { return failure }
             if Stop.isRequested { throw Failure(.cancelled, "told to end") }
@@ -55,9 +53,16 @@ final class KafkaForward {
     private func idle() {
         _ = self.kafka.serve(milliseconds: 0)
         self.tellTroubles()
-        guard self.isBrokerAway, self.kafka.isAnswering else { return }
+        if self.isBrokerAway, self.kafka.isAnswering { self.brokerAnswers() }
+    }
+
+    private func brokerAnswers() {
+        guard self.isBrokerAway else { return }
         self.isBrokerAway = false
-        self.metrics.update { $0.brokerTrouble = nil }
+        self.metrics.update {
+            $0.brokerConnections += 1
+            $0.brokerTrouble = nil
+        }
     }
 
     private func tellTroubles() {
@@ -77,11 +82,16 @@ final class KafkaForward {
         let kafkaKey = event.headers.first { $0.name == Array(KafkaMapping.keyHeader.utf8) }
         let key = kafkaKey?.value ?? event.key
         let headers = ForwardedHeaders.of(event)
+        // One that came from Kafka without a value goes there without one: it deletes its key in a compacted topic.
+        let isTombstone =
+            event.payload.isEmpty
+            && event.headers.contains { $0.name == Array(KafkaMapping.tombstoneHeader.utf8) }
         while true {
             let isQueued = try key.span.withUnsafeBytes { key throws(Failure) in
                 try event.payload.span.withUnsafeBytes { payload throws(Failure) in
                     try self.kafka.produce(
-                        topic: self.settings.target, key: key, payload: payload, headers: headers)
+                        topic: self.settings.target, key: key,
+                        payload: isTombstone ? nil : payload, headers: headers)
                 }
             }
             if isQueued { break }

@@ -11,6 +11,10 @@ final class KafkaSource {
     /// Gathered events of a partition that are published at once, at most: a request must fit a frame.
     private static let eventsMax = 1_000
     private static let bytesMax = 256 << 10
+    /// Of all partitions together, in memory. librdkafka has as much beside it.
+    private static let allBytesMax = 16 << 20
+    /// A partition whose messages are few does not wait for the end of those of others.
+    private static let publishPause = Duration.milliseconds(100)
 
     private let kafka: KafkaClient
     private let sink: Sink
@@ -21,6 +25,11 @@ final class KafkaSource {
     private var partitions: [TopicPartition: OffsetMachine] = [:]
     private var eventBytesMax = 0
     private var parked = 0
+    /// Bytes that were gathered, and when all of them were last published.
+    private var gatheredBytes = 0
+    private var publishedAt = ContinuousClock.now
+    /// When it was last tried to read partitions from where the server is.
+    private var askedAt = ContinuousClock.now
     /// When the lags were last shown.
     private var lagsAt = ContinuousClock.now
     private var isBrokerAway = true
@@ -67,9 +76,15 @@ final class KafkaSource {
             self.showLags()
         case .message(let place, let offset, let event):
             try self.received(event, at: offset, of: place)
+            let isDue = ContinuousClock.now - self.publishedAt > Self.publishPause
+            if isDue || self.gatheredBytes > Self.allBytesMax {
+                try self.publishAll()
+                self.showLags()
+            }
         case .trouble(let place, let code, let text):
             try self.trouble(place, code, text)
         }
+        try self.goBack()
         if let fatal = self.kafka.fatalError {
             throw Failure(.internal, "librdkafka cannot go on: \(fatal)")
         }
@@ -102,19 +117,21 @@ final class KafkaSource {
             self.partitions[place]?.received(offset: offset, fitted.event, bytes: fitted.bytes)
                 == .gathered, let machine = self.partitions[place]
         else { return }
+        self.gatheredBytes += fitted.bytes
         if machine.gatheredCount >= Self.eventsMax || machine.gatheredBytes >= Self.bytesMax {
             try self.publish(place)
         }
     }
 
     private func publishAll() throws {
+        (self.gatheredBytes, self.publishedAt) = (0, .now)
         for place in self.partitions.keys where self.partitions[place]?.isEmpty == false {
             try self.publish(place)
         }
     }
 
     private func publish(_ place: TopicPartition) throws {
-        while let run = self.partitions[place]?.nextRun() {
+        while let run = self.partitions[place]?.nextRun(bytesMax: self.eventBytesMax) {
             let outcome = try self.sink.publish(
                 run.events, as: self.producer(place), sequence: run.sequence)
             switch outcome {
@@ -124,21 +141,47 @@ final class KafkaSource {
                 self.show(place)
             case .mustAsk:
                 self.partitions[place]?.mustAsk()
-                let offset = try self.ask(place)
-                try self.kafka.seek(place, to: Int64(clamping: offset))
+                try self.goBack(place)
             }
         }
+    }
+
+    /// Reads a partition from where the server is. Until Kafka has gone there, what it gives is not taken: it may lie behind
+    /// what is next.
+    private func goBack(_ place: TopicPartition) throws {
+        self.askedAt = .now
+        let stored = try self.sink.ask(self.producer(place))
+        do throws(Failure) {
+            try self.kafka.seek(place, to: Self.begin(stored))
+        } catch {
+            if self.teller.mayTell("seek \(place)") {
+                self.logger.warning(
+                    "cannot read a partition from where the server is; trying again",
+                    [.source: "\(place)", .error: error.message])
+            }
+            return
+        }
+        _ = self.partitions[place]?.told(stored: stored)
+    }
+
+    /// Tries it again, once a second.
+    private func goBack() throws {
+        guard ContinuousClock.now - self.askedAt > .seconds(1) else { return }
+        self.askedAt = .now
+        for (place, machine) in self.partitions where machine.state == .asking {
+            try self.goBack(place)
+        }
+    }
+
+    /// A partition that nothing is known of is read from its beginning, whatever that is.
+    private static func begin(_ stored: UInt64) -> Int64 {
+        stored == 0 ? Int64(RD_KAFKA_OFFSET_BEGINNING) : Int64(clamping: stored)
     }
 
     // MARK: Partitions
 
     private func producer(_ place: TopicPartition) -> String {
         producerName([self.name, place.topic, "\(place.partition)"])
-    }
-
-    private func ask(_ place: TopicPartition) throws -> UInt64 {
-        let stored = try self.sink.ask(self.producer(place))
-        return self.partitions[place]?.told(stored: stored) ?? stored
     }
 
     private func rebalance(_ rebalance: Rebalance) throws {
@@ -152,14 +195,13 @@ final class KafkaSource {
         }
         var offsets: [TopicPartition: Int64] = [:]
         for place in rebalance.partitions {
-            self.partitions[place] = OffsetMachine()
-            let offset = try self.ask(place)
-            // A partition that nothing is known of is read from its beginning, whatever that is.
-            offsets[place] =
-                offset == 0 ? Int64(RD_KAFKA_OFFSET_BEGINNING) : Int64(clamping: offset)
+            var machine = OffsetMachine()
+            let stored = machine.told(stored: try self.sink.ask(self.producer(place)))
+            self.partitions[place] = machine
+            offsets[place] = Self.begin(stored)
             self.show(place)
             self.logger.info(
-                "reading a partition", [.source: "\(place)", .position: "\(offset)"])
+                "reading a partition", [.source: "\(place)", .position: "\(stored)"])
         }
         try self.kafka.assign(offsets)
         // The group's coordinator has answered.

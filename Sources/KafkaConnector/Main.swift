@@ -46,8 +46,9 @@ struct Main {
             }
             let isForward = settings.has("forward")
             let fixed = isForward ? Self.producerProperties : Self.consumerProperties
-            // The first may be set to something else.
-            var properties = isForward ? [("linger.ms", "2")] : []
+            // The first may be set to something else. What is too large the broker says, not we.
+            var properties =
+                isForward ? [("linger.ms", "2"), ("message.max.bytes", "16777216")] : []
             properties += try Self.given(settings, fixed) + fixed
             properties.append(("bootstrap.servers", brokers))
             properties.append(("client.id", "dormouse-kafka"))
@@ -92,7 +93,8 @@ struct Main {
         where !text.isEmpty && !text.hasPrefix("#") {
             properties.append(try Self.property(text, "--property-file", fixed))
         }
-        if let password = try settings.secret("password-file") {
+        // The file of a unit must be there, and has an empty line when there is no password.
+        if let password = try settings.secret("password-file"), !password.isEmpty {
             properties.append(("sasl.password", password))
         }
         return properties

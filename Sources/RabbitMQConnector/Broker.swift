@@ -21,26 +21,54 @@ struct BrokerAddress: Hashable {
         var rest = parts[1][...]
         if let slash = rest.firstIndex(of: "/") {
             let name = String(rest[rest.index(after: slash)...])
-            if !name.isEmpty { self.virtualHost = name.lowercased() == "%2f" ? "/" : name }
+            if !name.isEmpty { self.virtualHost = try Self.decoded(name) }
             rest = rest[..<slash]
         }
         if let at = rest.lastIndex(of: "@") {
-            self.user = String(rest[..<at])
-            guard !self.user.contains(":") else {
+            let user = String(rest[..<at])
+            guard !user.contains(":") else {
                 throw Failure(
                     .invalidArgument,
                     "--broker holds a password; put it into a file and give --password-file")
             }
+            self.user = try Self.decoded(user)
             rest = rest[rest.index(after: at)...]
         }
-        if let colon = rest.lastIndex(of: ":") {
+        // An IPv6 address stands in brackets.
+        let isNumber = rest.hasPrefix("[")
+        let bracket = isNumber ? rest.firstIndex(of: "]") : rest.startIndex
+        guard let bracket else { throw Self.wrong }
+        if let colon = rest.lastIndex(of: ":"), colon >= bracket {
             guard let port = Int32(rest[rest.index(after: colon)...]), (1...65_535).contains(port)
             else { throw Self.wrong }
             self.port = port
             rest = rest[..<colon]
         }
+        if isNumber {
+            guard rest.last == "]" else { throw Self.wrong }
+            rest = rest.dropFirst().dropLast()
+        }
         if !rest.isEmpty { self.host = String(rest) }
-        if let password { self.password = password }
+        // The file of a unit must be there, and has an empty line when there is no password.
+        if let password, !password.isEmpty { self.password = password }
+    }
+
+    /// With bytes instead of `%2F` and the like.
+    private static func decoded(_ text: String) throws(Failure) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2,
+                let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            else { throw Self.wrong }
+            bytes.append(code)
+            rest = rest.dropFirst(2)
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The address is not repeated: somebody may have put a password into it.
@@ -99,7 +127,8 @@ struct BrokerMessage: Hashable {
 /// One connection; after a failure it is of no use any more. Used on one thread.
 final class Broker {
     private let handle: OpaquePointer
-    let address: String
+    let place: BrokerAddress
+    var address: String { "\(self.place.host):\(self.place.port)" }
     private static let answerMilliseconds: Int32 = 10_000
 
     init(_ address: BrokerAddress) throws(Failure) {
@@ -107,7 +136,7 @@ final class Broker {
             throw Failure(.unavailable, "there is no memory for a connection")
         }
         self.handle = handle
-        self.address = "\(address.host):\(address.port)"
+        self.place = address
         try self.check(Self.connect(handle, address))
     }
 
@@ -181,13 +210,22 @@ final class Broker {
         try self.check(rabbit_acknowledge(self.handle, tag))
     }
 
+    /// For the time in which `next` is not called.
+    func beat() throws(Failure) { try self.check(rabbit_beat(self.handle)) }
+
+    /// Where the newest chunk of a stream begins; nil: there is none. For a connection that consumes nothing.
+    func newestOffset(of stream: String) throws(Failure) -> UInt64? {
+        var offset: Int64 = -1
+        try self.check(rabbit_newest(self.handle, stream, 500, &offset))
+        return offset < 0 ? nil : UInt64(offset)
+    }
+
     // MARK: Publishing
 
     func confirm() throws(Failure) { try self.check(rabbit_confirm(self.handle)) }
 
-    func publish(_ event: Event, to exchange: String, routingKey: [UInt8], headers: [Header])
-        throws(Failure)
-    {
+    func publish(_ event: Event, to exchange: String, headers: [Header]) throws(Failure) {
+        let routingKey = event.key
         // One block for all of them, so that a single borrow covers it.
         var block = routingKey + event.payload + event.id + event.contentType
         for header in headers { block += header.name + header.value }
@@ -219,7 +257,9 @@ final class Broker {
 
     private func check(_ result: Int32) throws(Failure) {
         guard result != 0 else { return }
-        throw Failure(.unavailable, String(cString: rabbit_error(self.handle)))
+        throw Failure(
+            result == RABBIT_REFUSED ? .failedPrecondition : .unavailable,
+            String(cString: rabbit_error(self.handle)))
     }
 }
 

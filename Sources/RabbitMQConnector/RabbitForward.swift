@@ -24,9 +24,9 @@ final class RabbitForward {
     }
 
     func run() throws(Failure) {
-        try self.settings.run(self.logger, self.metrics) { (events) throws(Failure) in
+        try self.settings.run(self.logger, self.metrics) { (events, tend) throws(Failure) in
             do throws(Failure) {
-                try self.send(events)
+                try self.send(events, tend)
             } catch {
                 // Confirms belong to a connection.
                 self.broker = nil
@@ -35,7 +35,7 @@ final class RabbitForward {
         }
     }
 
-    private func send(_ events: [Event]) throws(Failure) {
+    private func send(_ events: [Event], _ tend: () -> Void) throws(Failure) {
         let broker = try self.connected()
         if events.isEmpty {
             // Answers its heartbeats.
@@ -46,12 +46,12 @@ final class RabbitForward {
             let headers = ForwardedHeaders.of(event).map {
                 Header(name: Array($0.name.utf8), value: $0.value)
             }
-            try broker.publish(
-                event, to: self.settings.target, routingKey: event.key, headers: headers)
+            try broker.publish(event, to: self.settings.target, headers: headers)
             self.published += 1
         }
         while try !broker.isConfirmed(self.published, milliseconds: 1_000) {
             self.metrics.beat()
+            tend()
             if Stop.isRequested { throw Failure(.cancelled, "told to end") }
         }
     }

@@ -8,7 +8,7 @@ extension Integration {
     /// What connectors show of themselves.
     @Suite(.serialized)
     struct ConnectorMetricsTests {
-        private static func page(of connector: ConnectorProcess) throws -> String {
+        static func page(of connector: ConnectorProcess) throws -> String {
             try eventually("the connector says where its page is") {
                 guard let begin = connector.child.errors.range(of: "address=http://") else {
                     return nil
@@ -22,7 +22,7 @@ extension Integration {
             try Samples(Page.get(page, "/metrics").body)
         }
 
-        private static func wait(_ page: String, _ sample: String, is value: Double) throws {
+        static func wait(_ page: String, _ sample: String, is value: Double) throws {
             try eventually("\(sample) is \(value)", seconds: 60) {
                 try Self.samples(page)[sample] == value
             }
@@ -128,6 +128,7 @@ extension Integration {
                     (try Self.samples(other)["dormouse_connector_stored_total"] ?? 0) >= 2
                 }
                 #expect(try Page.get(other, "/readyz").status == 200)
+                #expect(try Self.samples(other)["dormouse_connector_lag{source=\"out\"}"] != nil)
                 forward.kill()
 
                 rabbit.killAtOnce()
@@ -143,6 +144,33 @@ extension Integration {
                 "--metrics", "0.0.0.0:0",
             ])
             #expect(outcome.end == .exit(64) && outcome.errors.contains("everybody may read"))
+        }
+
+        /// What does not become right by itself ends the connector at once.
+        @Test(arguments: [
+            ["--server", "no address"], ["--forward", "no name"], ["--pattern", "a..b"],
+        ])
+        func aWrongCommandLineOfForwardingIsSaid(flags: [String]) throws {
+            let outcome = try Command.run(
+                [
+                    "\(Server.binaries)/dormouse-kafka", "--brokers", "127.0.0.1:1", "--topic", "t",
+                ] + (flags[0] == "--forward" ? [] : ["--forward", "out"]) + flags)
+            #expect(outcome.end == .exit(64), "\(outcome.errors)")
+        }
+
+        /// An address may be one of IPv6, and have a virtual host of any name; it is not tried before the server is there.
+        @Test(arguments: [
+            ("amqp://[::1]:1/%2Fshop", true), ("amqps://user%40shop@[::1]", true),
+            ("amqp://[::1", false),
+            ("amqp://[::1]x:1", false), ("amqp://h/%2", false), ("amqp://h:0", false),
+        ])
+        func addressesOfRabbitMQAreRead(address: String, isGood: Bool) throws {
+            let connector = try ConnectorProcess(
+                "dormouse-rabbitmq",
+                ["--broker", address, "--queue", "q", "--server", "unix:/nowhere/at/all"])
+            defer { connector.destroy() }
+            if isGood { return try connector.waitForLog("cannot connect to the Dormouse server") }
+            #expect(try connector.child.wait() == .exit(64))
         }
 
         /// promtool's own rules, and ours; docs/sources.md has a line for each metric, in the page's order.

@@ -54,6 +54,35 @@ extension Integration {
             try KafkaTests.checkOrder(database, expected)
         }
 
+        /// A byte of a message is another one on its way: its checksum tells, and nothing behind it is taken.
+        @Test func aDamagedMessageIsSaidAndNotPassedOver() throws {
+            let broker = try KafkaBroker(damaging: ("0:4711", "0:4712"))
+            defer { broker.destroy() }
+            let kafka = try Kafka([broker.address], environment: broker.environment)
+            defer { kafka.destroy() }
+            try kafka.run("topic t 1")
+            try kafka.run("produce t 0 0 5")
+            try withServer { server, database in
+                let connector = try ConnectorProcess(
+                    "dormouse-kafka",
+                    [
+                        "--brokers", broker.address, "--server", try server.uri(), "--topic", "t",
+                        "--metrics", "127.0.0.1:0",
+                    ], environment: broker.environment)
+                defer { connector.destroy() }
+                try eventually("messages come", seconds: 60) {
+                    try database.number("SELECT head FROM dormouse.exchange") == 5
+                }
+                try kafka.run("produce t 0 4711 1")
+                try kafka.run("produce t 0 6 5")
+                try connector.waitForLog("a partition cannot go on", seconds: 60)
+                try ConnectorMetricsTests.wait(
+                    try ConnectorMetricsTests.page(of: connector),
+                    "dormouse_connector_lost{source=\"t/0\"}", is: 1)
+                #expect(try database.number("SELECT head FROM dormouse.exchange") == 5)
+            }
+        }
+
         /// The connector believes the broker whose certificate its authority has signed, and no other.
         @Test func aBrokerIsReachedByTLSAndMustBeTheRightOne() throws {
             let authority = try Authority.shared.get()

@@ -108,33 +108,152 @@ extension Integration {
                     "SELECT key, headers FROM dormouse.events('target', 2000, 10)")
                 #expect(rows.contains("error.rabbitmq.orders|") && rows.contains("error-reason"))
                 #expect(rows.contains("not_a_key|") && rows.contains(#""not a key""#))
+
+                // A small one and the largest that there may be, at once.
+                try it.rabbit.publish(exchange: "shop", key: "a.b", body: "small")
+                try it.rabbit.publish(
+                    exchange: "shop", key: "a.b", body: String(repeating: "x", count: 1_040_000))
+                try it.wait(for: 2_004)
+                forward.kill()
+                try Self.checkWhatNoQueueTakes(it)
             }
         }
 
-        /// Ids tell what comes again: each message once, although the connector is killed with messages under way.
-        @Test(arguments: ["quorum", "stream"])
-        func eachMessageComesOnceAlthoughTheConnectorIsKilled(type: String) throws {
-            var random = SeededNumbers.fresh(for: "kill -9 of dormouse-rabbitmq, \(type)")
+        /// What no queue takes holds up what is behind it, and what stands around it is not sent again for ever.
+        private static func checkWhatNoQueueTakes(_ it: Place) throws {
+            let source = try it.source(
+                "--queue", "picky", "--exchange", "picky", "--bind", "order.#")
+            defer { source.destroy() }
+            try source.waitForLog("consuming", seconds: 60)
+            let forward = try ConnectorProcess(
+                "dormouse-rabbitmq",
+                [
+                    "--broker", it.rabbit.uri, "--server", try it.uri("main"), "--forward", "picky",
+                    "--exchange", "picky",
+                ])
+            defer { forward.destroy() }
+            try forward.waitForLog("forwarding", seconds: 60)
+            it.client.exchange = "main"
+            try it.client.publish(
+                [Event("order.a", "9001"), Event("order.a", "9002"), Event("nobody.wants", "9003")]
+                    + (9_004...9_010).map { Event("order.a", "\($0)") })
+            try eventually("it was tried some times", seconds: 60) {
+                forward.child.errors.components(separatedBy: "no queue is bound").count > 4
+            }
+            #expect(
+                forward.child.errors.contains(
+                    "to go on without it: dormouse subscriptions seek picky --to 2004"))
+            // Everything had its first attempt, and what stands before it one more.
+            let numbers = try it.numbers().filter { $0 > 9_000 }
+            #expect(
+                numbers.allSatisfy { number in numbers.count { $0 == number } <= 2 }, "\(numbers)")
+            let other = try it.source(
+                "--queue", "other", "--exchange", "picky", "--bind", "nobody.#")
+            defer { other.destroy() }
+            try eventually("everything has come", seconds: 60) {
+                Set(try it.numbers().filter { $0 > 9_000 }) == Set(9_001...9_010)
+            }
+            try it.client.publish([
+                Event("order.a", "0", headers: [("h", String(repeating: "x", count: 200_000))])
+            ])
+            try forward.waitForLog(
+                "position 2011: the broker did not take it: its headers", seconds: 60)
+        }
+
+        /// RabbitMQ writes records of its own into streams, which take offsets; and it passes over what its retention has cut
+        /// away without a word.
+        @Test func aStreamIsReadPastWhatIsNoMessageAndNotPastAHole() throws {
             try self.with { it in
+                func limit(_ more: String) throws {
+                    try it.rabbit.control(
+                        "set_policy", "small", ".*",
+                        "{\"stream-max-segment-size-bytes\": 20000\(more)}", "--apply-to", "queues")
+                }
+                func publish(_ lines: Int) throws {
+                    let line = String(repeating: "x", count: 1_000) + "\n"
+                    for _ in 0..<lines / 20 {
+                        try it.rabbit.publish(
+                            exchange: "shop", key: "a.b", body: String(repeating: line, count: 20),
+                            "-l")
+                    }
+                }
+                let flags = ["--queue", "orders", "--exchange", "shop", "--queue-type", "stream"]
                 let start = {
+                    try ConnectorProcess(
+                        "dormouse-rabbitmq",
+                        [
+                            "--broker", it.rabbit.uri, "--server", try it.uri("target"),
+                            "--metrics", "127.0.0.1:0",
+                        ] + flags)
+                }
+                try limit("")
+                let first = try start()
+                defer { first.destroy() }
+                try first.waitForLog("consuming", seconds: 60)
+                try publish(200)
+                // One that has more headers than an event may have before the one that tells its offset.
+                try it.rabbit.publish(
+                    exchange: "shop", key: "a.b", body: "poison",
+                    headers: (0..<70).map { "header-\($0): x" })
+                try publish(20)
+                try it.wait(for: 221)
+                let sequence = try it.database.number(
+                    "SELECT sequence FROM dormouse.producer WHERE name = 'rabbitmq:orders'")
+                #expect(sequence > 221, "RabbitMQ has written something of its own")
+                first.kill()
+
+                try limit(", \"max-length-bytes\": 60000")
+                try publish(400)
+                let second = try start()
+                defer { second.destroy() }
+                try second.waitForLog("Events would be missing", seconds: 60)
+                let page = try ConnectorMetricsTests.page(of: second)
+                try ConnectorMetricsTests.wait(
+                    page, "dormouse_connector_lost{source=\"orders\"}", is: 1)
+                #expect(try it.targetCount() == 221)
+                #expect(try Page.get(page, "/readyz").status == 503)
+
+                // Another name reads what is there. Nobody has said that it is a stream.
+                let other = try it.source("--queue", "orders", "--passive", "--name", "other")
+                defer { other.destroy() }
+                try other.waitForLog("consuming", seconds: 60)
+                try publish(20)
+                try other.waitForLog("the queue is a stream", seconds: 60)
+                try it.wait(for: 242)
+                other.kill()
+
+                // Deleted and made anew, it is shorter than what was read of it.
+                try it.rabbit.control("delete_queue", "orders")
+                try second.waitForLog("it was made anew", seconds: 60)
+                #expect(second.child.isRunning)
+            }
+        }
+
+        /// Ids tell what comes again: each message once, although the connector is killed with messages under way. What one of
+        /// two had the other one gets, and it knows what is in the log already.
+        @Test(arguments: [("quorum", 1), ("stream", 1), ("quorum", 2)])
+        func eachMessageComesOnceAlthoughTheConnectorIsKilled(type: String, count: Int) throws {
+            var random = SeededNumbers.fresh(for: "kill -9 of dormouse-rabbitmq, \(type) \(count)")
+            try self.with { it in
+                let start = { (instance: Int) in
                     try it.source(
                         "--queue", "orders", "--exchange", "shop", "--queue-type", type,
-                        "--prefetch",
-                        "50")
+                        "--prefetch", "50", "--instance", "\(instance)")
                 }
-                var source = try start()
-                defer { source.destroy() }
-                try source.waitForLog("consuming", seconds: 60)
+                var sources = try (0..<count).map { try start($0) }
+                defer { for source in sources { source.destroy() } }
+                for source in sources { try source.waitForLog("consuming", seconds: 60) }
                 let forward = try it.forward()
                 defer { forward.destroy() }
                 for round in 0..<6 {
                     try it.publish((round * 1_000 + 1)...(round * 1_000 + 1_000))
                     usleep(UInt32.random(in: 0...600_000, using: &random))
-                    source.destroy()
-                    source = try start()
+                    sources[round % count].destroy()
+                    sources[round % count] = try start(round % count)
                 }
                 try it.wait(for: 6_000, seconds: 120)
-                #expect(try it.numbers() == Array(1...6_000))
+                let numbers = try it.numbers()
+                #expect((count == 1 ? numbers : numbers.sorted()) == Array(1...6_000))
             }
         }
 
@@ -243,6 +362,24 @@ extension Integration {
                     #""tenant": "acme""#,
                 ] {
                     #expect(headers.contains(header), "\(headers)")
+                }
+
+                // A table that is too large for its place takes no other's.
+                try it.rabbit.control(
+                    "eval",
+                    """
+                    rabbit_basic:publish(rabbit_misc:r(<<"/">>, exchange, <<"shop">>), <<"a.b">>, [{timestamp, 1700000000},
+                        {headers, [{<<"a">>, table, [{<<"t">>, longstr, binary:copy(<<"x">>, 20000)}]},
+                            {<<"price">>, double, 1234567.89}, {<<"tries">>, signedint, -3},
+                            {<<"z">>, array, [{float, 1.5}, {bool, true}, {void, undefined}]}]}], <<"3">>).
+                    """)
+                try it.wait(for: 3)
+                let typed = try it.database.query(
+                    "SELECT headers FROM dormouse.events('target', 2, 1)")
+                for header in [
+                    #""price": "1234567.89""#, #""tries": "-3""#, #""timestamp": "1700000000""#,
+                ] {
+                    #expect(typed.contains(header), "\(typed.suffix(500))")
                 }
 
                 let passive = try it.source("--queue", "nobody", "--passive")

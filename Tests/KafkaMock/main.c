@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a payload. */
+#define SHOWN_BYTES 64
+
 static rd_kafka_t *producer;
 static const char *bootstraps;
 static char **settings;
@@ -171,8 +174,12 @@ static void consume(const char *topic, int count)
         if (message == NULL)
             continue;
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            int length = message->len < SHOWN_BYTES ? (int)message->len : SHOWN_BYTES;
             printf("got %d %.*s=%.*s", (int)message->partition, (int)message->key_len,
-                   (const char *)message->key, (int)message->len, (const char *)message->payload);
+                   (const char *)message->key, length,
+                   message->payload == NULL ? "" : (const char *)message->payload);
+            if (message->payload == NULL)
+                printf("nothing");
             print_header(message, "dormouse-position");
             print_header(message, "dormouse-id");
             print_header(message, "tenant");

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Instead of -1: the broker is there and does not take this event. */
+#define RABBIT_REFUSED (-2)
+
 typedef struct rabbit rabbit;
 
 typedef struct rabbit_bytes {
@@ -61,6 +64,12 @@ int rabbit_consume(rabbit *broker, const char *queue, uint16_t prefetch, int64_t
 int rabbit_next(rabbit *broker, int timeout_ms, rabbit_message *message);
 /* All up to and with this one. */
 int rabbit_acknowledge(rabbit *broker, uint64_t tag);
+
+/* Tells the broker that we live, while nothing is read from it. */
+int rabbit_beat(rabbit *broker);
+/* The offset of a message near the end of a stream, where its newest chunk begins; -1: there was none in time. For a
+ * connection that consumes nothing. */
+int rabbit_newest(rabbit *broker, const char *stream, int timeout_ms, int64_t *offset);
 
 /* Publishes are confirmed from now on. */
 int rabbit_confirm(rabbit *broker);

@@ -23,14 +23,16 @@ final class KafkaBroker {
     private let children: [Child]
     private let folder: String
 
-    /// With a certificate for localhost it is reached by TLS only, which socat takes off.
-    init(certificate: Certificate? = nil) throws {
+    /// With a certificate for localhost it is reached by TLS only, which socat takes off. With `damaging`, clients get the second
+    /// text wherever the broker gives the first one, of the same length.
+    init(certificate: Certificate? = nil, damaging: (String, String)? = nil) throws {
         guard let tools = Self.tools else { throw Problem("there is no broker") }
         self.environment = ["LD_PRELOAD": "\(tools)/librdkafka.so.1"]
         self.folder = try Folder.make()
         let port = try RabbitMQ.freePorts(2)
-        self.address =
-            certificate == nil ? "127.0.0.1:\(port)" : "localhost:\(port + 1)"
+        let isDirect = certificate == nil && damaging == nil
+        let host = certificate == nil ? "127.0.0.1" : "localhost"
+        self.address = "\(host):\(isDirect ? port : port + 1)"
         let broker = try Child(
             [
                 "\(tools)/tansu", "broker", "--listener-url", "tcp://127.0.0.1:\(port)",
@@ -48,8 +50,22 @@ final class KafkaBroker {
                         "TCP:127.0.0.1:\(port)",
                     ], in: self.folder, label: "socat"))
         }
+        if let damaging {
+            // What comes back passes through perl, whose reads are as large as the broker's answers are.
+            let filter =
+                "perl -e 'while (sysread(STDIN, $b, 1 << 20)) { $b =~ s/\(damaging.0)/\(damaging.1)/g; syswrite(STDOUT, $b) }'"
+            let script = "\(self.folder)/damage.sh"
+            try "#!/bin/sh\nexec socat - TCP:127.0.0.1:\(port) | \(filter)\n".write(
+                toFile: script, atomically: true, encoding: .utf8)
+            children.append(
+                try Child(
+                    [
+                        "/usr/bin/socat", "TCP-LISTEN:\(port + 1),bind=127.0.0.1,reuseaddr,fork",
+                        "EXEC:/bin/sh \(script)",
+                    ], in: self.folder, label: "socat"))
+        }
         self.children = children
-        for listening in port...(certificate == nil ? port : port + 1) {
+        for listening in port...(isDirect ? port : port + 1) {
             try eventually("the broker listens") {
                 guard children.allSatisfy(\.isRunning) else {
                     throw Problem("it ended: \(children.map(\.errors))")

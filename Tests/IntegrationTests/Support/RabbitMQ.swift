@@ -114,13 +114,13 @@ final class RabbitMQ {
     /// Publishes one message with amqp-tools, or with `-l` each line of the body.
     func publish(
         exchange: String, key: String, body: String, type: String = "text/plain",
-        _ more: String...
+        headers: [String] = [], _ more: String...
     ) throws {
         _ = try Command.check(
             [
                 "/usr/bin/amqp-publish", "--url=amqp://guest:guest@127.0.0.1:\(self.port)", "-e",
                 exchange, "-r", key, "-C", type, "-p",
-            ] + more, input: body)
+            ] + more + headers.flatMap { ["-H", $0] }, input: body)
     }
 
     func destroy() {
