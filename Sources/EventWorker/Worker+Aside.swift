@@ -30,10 +30,10 @@ extension Worker {
             }
             try store.postpone(
                 aside, milliseconds: nil, reason: reason, attempts: attempts, waits: aside.waits,
-                holdsKey: true)
+                holdsKey: true, place)
             return
         }
-        try store.count(position, attempts: attempts + 1)
+        try store.count(position, attempts: attempts + 1, place)
         let transaction = Transaction(
             store.database, store, replayUpto: aside.isReplay ? .max : 0)
         do {
@@ -58,7 +58,7 @@ extension Worker {
             self.undone = (position, failures, "\(error)")
             try store.postpone(
                 aside, milliseconds: milliseconds, reason: "\(error)", attempts: failures,
-                waits: aside.waits + 1, holdsKey: missing?.holdsKey ?? true)
+                waits: aside.waits + 1, holdsKey: missing?.holdsKey ?? true, place)
             if milliseconds == nil {
                 self.options.log("parked the event at position \(position): \(error)")
             }

@@ -449,7 +449,9 @@ public final class Worker {
         if self.counted > self.machine.attempts {
             try store.begin(place, attempt: self.machine.attempts)
         }
-        if let undone = self.undone { try store.count(undone.position, attempts: undone.attempts) }
+        if let undone = self.undone {
+            try store.count(undone.position, attempts: undone.attempts, place)
+        }
     }
 
     /// Writes down that everything up to `position` is done with.

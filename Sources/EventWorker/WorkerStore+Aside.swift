@@ -122,10 +122,11 @@ extension WorkerStore {
             publishedAt: UInt64(clamping: try rows.integer(row, 1)))
     }
 
-    /// It is tried once more, or was, and nothing is to be counted.
-    func count(_ position: UInt64, attempts: Int) throws {
+    /// It is tried once more, or was, and nothing is to be counted. Not by an instance that was replaced.
+    func count(_ position: UInt64, attempts: Int, _ place: Place) throws {
         try self.database.transaction { database in
             try database.execute("SET LOCAL synchronous_commit = off")
+            try self.hold(place)
             try database.execute(
                 """
                 UPDATE worker_aside SET attempts = $4
@@ -141,22 +142,25 @@ extension WorkerStore {
     /// It failed again. nil: it stays parked.
     func postpone(
         _ aside: Aside, milliseconds: Int64?, reason: String, attempts: Int, waits: Int,
-        holdsKey: Bool
-    ) throws(WorkerError) {
-        try self.database.execute(
-            """
-            UPDATE worker_aside SET holds_key = $8,
-                state = CASE WHEN $4::bigint IS NULL THEN 'parked' ELSE 'waiting' END,
-                due = clock_timestamp() + $4 * interval '1 ms', reason = $5, attempts = $6,
-                waits = $7
-            WHERE worker = $1 AND exchange = $2 AND position = $3
-            """,
-            [
-                .text(self.name), .text(self.exchange), Value(aside.event.position),
-                milliseconds.map { .integer($0) } ?? .null, .text(StoredText.reason(reason)),
-                .integer(Int64(attempts)), .integer(Int64(waits)), .text(holdsKey ? "t" : "f"),
-            ])
-        if !holdsKey { try self.releaseKey(aside.orderingKey) }
+        holdsKey: Bool, _ place: Place
+    ) throws {
+        try self.database.transaction { database in
+            try self.hold(place)
+            try database.execute(
+                """
+                UPDATE worker_aside SET holds_key = $8,
+                    state = CASE WHEN $4::bigint IS NULL THEN 'parked' ELSE 'waiting' END,
+                    due = clock_timestamp() + $4 * interval '1 ms', reason = $5, attempts = $6,
+                    waits = $7
+                WHERE worker = $1 AND exchange = $2 AND position = $3
+                """,
+                [
+                    .text(self.name), .text(self.exchange), Value(aside.event.position),
+                    milliseconds.map { .integer($0) } ?? .null, .text(StoredText.reason(reason)),
+                    .integer(Int64(attempts)), .integer(Int64(waits)), .text(holdsKey ? "t" : "f"),
+                ])
+            if !holdsKey { try self.releaseKey(aside.orderingKey) }
+        }
     }
 
     /// It is done with: the next one of its key is due. false: it was not there, or not in

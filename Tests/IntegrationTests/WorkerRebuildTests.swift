@@ -42,7 +42,6 @@ extension Integration {
             // The worker goes on with them; what was never applied still has its effects.
             ledger.isMended.withLock { $0 = true }
             let again = try setting.start(options, ledger)
-            #expect(try setting.asideEvents().retry() == 1)
             try setting.publish("a.4=tell:y")
             try eventually("it goes on") {
                 try again.check()

@@ -164,6 +164,23 @@ extension Integration {
             #expect(try aside.list().map(\.exchange) == [min(setting.exchange, other.exchange)])
         }
 
+        @Test func anInstanceThatWasReplacedCountsNothing() throws {
+            let setting = try WorkerSetting()
+            var options = setting.options()
+            options.limits.retry = BackOff(first: 60_000, most: 60_000)
+            let worker = try setting.start(options)
+            try setting.publish("a=broken")
+            try eventually("it is set aside") { try setting.aside() == ["broken waiting 1"] }
+            // As a newer one, or a rebuild, leaves it.
+            try setting.database.query(
+                """
+                BEGIN; UPDATE ledger.worker SET epoch = 9;
+                UPDATE ledger.worker_aside SET attempts = 0, due = now(); COMMIT
+                """)
+            #expect(try worker.reason().kind == .replaced)
+            #expect(try setting.aside() == ["broken waiting 0"])
+        }
+
         /// What the server remembers does not matter, also while the worker runs.
         @Test func aWorkerWhosePositionIsMovedGoesOnWhereItIs() throws {
             let setting = try WorkerSetting()
