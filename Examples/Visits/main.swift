@@ -19,9 +19,14 @@ struct Visits: Observer {
     }
 }
 
-// usage: visits SERVER DATABASE, such as: visits dormouse://127.0.0.1:3673 dbname=statistics
-var options = WorkerOptions(
-    name: "visits", filter: Filter("visit.#"), server: CommandLine.arguments[1],
-    database: CommandLine.arguments[2], schema: "visits")
-options.log = { print($0) }
-try Worker(options, Visits(), until: StopSignal()).run()
+let words = CommandLine.arguments
+if words.count == 3 {
+    var options = WorkerOptions(
+        name: "visits", filter: Filter("visit.#"), server: words[1], database: words[2],
+        schema: "visits")
+    options.log = { print($0) }
+    try Worker(options, Visits(), until: StopSignal()).run()
+} else {
+    print(
+        "usage: visits SERVER DATABASE; dormouse://127.0.0.1:3673 dbname=statistics, for instance")
+}
