@@ -7,6 +7,8 @@ cd "$(dirname "$0")/../.."
 build=$1
 export DORMOUSE_TEST_DIR
 DORMOUSE_TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dormouse-c.XXXXXX")
+# As root, Postgres runs as another user, and what it cannot reach would be elsewhere, and stay there.
+chmod 755 "$DORMOUSE_TEST_DIR"
 trap 'rm -rf "$DORMOUSE_TEST_DIR"' EXIT
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 
