@@ -108,6 +108,7 @@ extension Integration {
                     database: server.database, server: server), server)
         }
 
+        /// A classic queue, as in `nothingIsLostWhenTheBrokerIsKilledAndMemoryRunsOut`.
         @Test(.enabled(if: RabbitMQ.isInstalled, "needs rabbitmq-server"))
         func throughRabbitMQTheTablesAreTheSame() throws {
             let rabbit = try RabbitMQ()
@@ -127,7 +128,7 @@ extension Integration {
                 "dormouse-rabbitmq",
                 [
                     "--broker", rabbit.uri, "--server", "\(server.uri)/main", "--queue", "corner",
-                    "--exchange", "corner", "--bind", "shop.#",
+                    "--exchange", "corner", "--bind", "shop.#", "--queue-type", "classic",
                 ])
             defer { connector.destroy() }
             try connector.waitForLog("consuming", seconds: 60)
