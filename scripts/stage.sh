@@ -4,8 +4,9 @@
 # usage: scripts/stage.sh NAME COMMAND [ARGUMENT...]
 #
 # A stage that runs tests (its command names `swift test`) fails when no test was run: a filter with a
-# typing error must not look like success. With DORMOUSE_STAGE_LOG set, the closing lines are also
-# added to that file, for the summary of .ci/run.
+# typing error must not look like success. With DORMOUSE_STAGE_LOG set, the closing lines, and what failed,
+# are also added to that file, for the summary of .ci/run: where only the end of a run is kept, it must say
+# which test it was.
 set -euo pipefail
 
 name=$1
@@ -39,6 +40,12 @@ if [ "$status" -eq 0 ]; then verdict=passed; else verdict="FAILED ($status)"; fi
 line="== $name: $verdict in $seconds s"
 echo "$line"
 if [ -n "${DORMOUSE_STAGE_LOG:-}" ]; then
-    { [ -z "$closing" ] || echo "$closing"; echo "$line"; } >>"$DORMOUSE_STAGE_LOG"
+    {
+        # The tests' complaints with what stands below each; of other programs only the end says what it was.
+        [ "$status" -eq 0 ] || grep -aE -A 6 'recorded an issue' "$output" | head -n 60 | cut -c1-600 ||
+            tail -n 20 "$output" | cut -c1-600
+        [ -z "$closing" ] || echo "$closing"
+        echo "$line"
+    } >>"$DORMOUSE_STAGE_LOG"
 fi
 exit "$status"
