@@ -232,14 +232,16 @@ extension Engine {
         try session.permissions.creating(name)
         let identity = session.identity
         try self.spawn(session, stream) { (engine) async throws(Failure) -> Reply? in
-            try engine.permissions(of: identity).creating(name)
-            return .createExchange(try await engine.createExchange(name))
+            .createExchange(try await engine.createExchange(name, by: identity))
         }
     }
 
-    private func createExchange(_ name: Name) async throws(Failure) -> ExchangeInfo {
+    private func createExchange(
+        _ name: Name, by identity: SessionIdentity?
+    ) async throws(Failure) -> ExchangeInfo {
         try await self.manager.withTurn(ofExchange: name) {
             () async throws(Failure) -> ExchangeInfo in
+            try self.permissions(of: identity).creating(name)
             guard self.exchangesByName[name] == nil else {
                 throw Failure(.alreadyExists, "the exchange \(name) exists")
             }

@@ -8,7 +8,8 @@ internal import Wire
 
 /// Who said hello.
 enum SessionIdentity: Hashable, Sendable {
-    case everybody
+    /// There is no principal yet. The server's user goes on as administrator once there is one, all others do not.
+    case everybody(isServersUser: Bool)
     case administrator
     case principal(Name, credential: String)
 
@@ -38,8 +39,10 @@ extension Engine {
             token: hello.token, peer: session.peer.identity, serversUser: self.host.userID,
             at: self.host.wallTime, with: self.host)
         switch identity {
-        case .everybody: self.welcome(.everybody, stream, session)
-        case .administrator: self.welcome(.administrator, stream, session)
+        case .everybody:
+            try self.welcome(
+                .everybody(isServersUser: self.isServersUser(session)), stream, session)
+        case .administrator: try self.welcome(.administrator, stream, session)
         case .principal(let name, let credential):
             let count = self.connectionsOfPrincipal[name] ?? 0
             guard count < self.limits.connectionsPerPrincipalMax else {
@@ -50,14 +53,16 @@ extension Engine {
                         + "connection, or raise --connections-per-principal")
             }
             self.connectionsOfPrincipal[name] = count + 1
-            self.welcome(.principal(name, credential: credential), stream, session)
+            try self.welcome(.principal(name, credential: credential), stream, session)
         case .unknown(let reason): self.refuse(session, stream, reason)
         }
     }
 
-    private func welcome(_ identity: SessionIdentity, _ stream: StreamID, _ session: Session) {
+    private func welcome(
+        _ identity: SessionIdentity, _ stream: StreamID, _ session: Session
+    ) throws(Failure) {
         session.identity = identity
-        session.permissions = self.permissions(of: identity)
+        session.permissions = try self.permissions(of: identity)
         session.machine.helloAccepted()
         self.newcomers.left(session.id)
         var welcome = Welcome()
@@ -85,12 +90,28 @@ extension Engine {
         self.connectionsOfPrincipal[name] = count > 1 ? count - 1 : nil
     }
 
-    /// What it may do now, whether its connection is there or not.
-    func permissions(of identity: SessionIdentity?) -> Permissions {
+    /// What it may do now, whether its connection is there or not: what somebody asked for goes on when the connection
+    /// ends, and may have waited until the right to it was gone.
+    func permissions(of identity: SessionIdentity?) throws(Failure) -> Permissions {
         switch identity {
-        case .everybody, .administrator, nil: .everything
-        case .principal(let name, _): self.principals.permissions(of: name)
+        case .administrator: return .everything
+        case .everybody(let isServersUser) where isServersUser || !self.principals.isClosed:
+            return .everything
+        case .principal(let name, let credential)
+        where self.principals.isUsable(credential, of: name, at: self.host.wallTime):
+            return self.principals.permissions(of: name)
+        case .everybody, .principal, nil:
+            throw Failure(
+                .unauthenticated,
+                "who asked for this was revoked while it waited, or has to say who it is now; connect again"
+            )
         }
+    }
+
+    /// Who can come in whatever the principals are.
+    func isServersUser(_ session: Session) -> Bool {
+        guard case .unixUser(let user, _) = session.peer.identity.evidence else { return false }
+        return user == 0 || user == self.host.userID
     }
 
     // MARK: Strangers
@@ -155,10 +176,10 @@ extension Engine {
         switch identity {
         case .administrator:
             break
-        case .everybody:
+        case .everybody(let isServersUser):
             guard self.principals.isClosed else { return }
             // Its connection says who it is: it may go on as what it is.
-            if self.isServersUser(session) { return session.identity = .administrator }
+            if isServersUser { return session.identity = .administrator }
             self.expel(
                 session,
                 "this server wants to know who connects from now on; connect again as a principal")

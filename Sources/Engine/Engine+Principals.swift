@@ -95,7 +95,7 @@ extension Engine {
         let name = try Name(bytes: name, what: "principal's name")
         let isServersUser = self.isServersUser(session)
         let author = PrincipalTable.Author(
-            name: isServersUser && session.identity == .everybody
+            name: session.identity == .everybody(isServersUser: true)
                 ? PrincipalTable.administratorsName : session.principal,
             isServersUser: isServersUser)
         let (connection, identity) = (session.id, session.identity)
@@ -105,7 +105,7 @@ extension Engine {
             defer { engine.principalTurns.release(.main) }
             // What we know of principals is old: another server may have changed them, and only it would heed the change.
             if engine.exchanges.values.contains(where: \.isLost) { throw .exchangeLost }
-            try engine.checkAdministrator(identity, isServersUser: isServersUser)
+            try engine.permissions(of: identity).administeringEverything()
             let made = try order(engine, name, author)
             try await engine.asking { () async throws(Failure) in
                 try await engine.store.storePrincipal(made.change)
@@ -121,31 +121,6 @@ extension Engine {
             engine.apply(made.change.principal)
             return nil
         }
-    }
-
-    /// Who ordered a change may have lost the right while that waited. What its session may do does not tell: that is
-    /// not looked at any more once the connection ends, and what it had asked for goes on.
-    private func checkAdministrator(
-        _ identity: SessionIdentity?, isServersUser: Bool
-    ) throws(Failure) {
-        switch identity {
-        case .administrator: return
-        case .everybody where isServersUser || !self.principals.isClosed: return
-        case .principal(let name, let credential)
-        where self.principals.isUsable(credential, of: name, at: self.host.wallTime):
-            try self.principals.permissions(of: name).administeringEverything()
-        case .everybody, .principal, nil:
-            throw Failure(
-                .unauthenticated,
-                "who ordered this was revoked while it waited, or has to say who it is now; connect again"
-            )
-        }
-    }
-
-    /// Who can come in whatever the principals are.
-    func isServersUser(_ session: Session) -> Bool {
-        guard case .unixUser(let user, _) = session.peer.identity.evidence else { return false }
-        return user == 0 || user == self.host.userID
     }
 
     private static func grants(_ messages: [PrincipalGrant]) throws(Failure) -> [Grant] {

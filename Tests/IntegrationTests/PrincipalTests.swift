@@ -173,6 +173,35 @@ extension Integration {
             }
         }
 
+        /// Whoever connects may do everything until there is a first principal, and nothing from then on.
+        @Test func whatWaitsWhenTheFirstPrincipalIsAddedIsNotDone() throws {
+            try withGuarded { guarded in
+                let stranger = try TestClient(guarded.tcp)
+                try stranger.client.cancel(try stranger.subscribe("mail", "#"))
+                try stranger.publish("order.a", "1")
+                let (main, mail) = (Array("main".utf8), Array("mail".utf8))
+                func seek(_ start: Start, _ value: UInt64 = 0) -> Request {
+                    .seek(SeekRequest(exchange: main, name: mail, start: start, startValue: value))
+                }
+                _ = try stranger.call(seek(.next))
+                let lock = try TableLock("chunk", of: guarded.database)
+                defer { lock.destroy() }
+                // The first looks for a time in the log, the second waits for the first.
+                _ = try stranger.client.sendRequest(seek(.time, 1))
+                _ = try stranger.client.sendRequest(
+                    .forget(ForgetRequest(exchange: main, name: mail)))
+                _ = try stranger.serverReply()
+                _ = try guarded.add("shop")
+                #expect(try stranger.goAway().code == .unauthenticated)
+                try lock.release()
+                // Behind both.
+                guard case .seek(let reply) = try guarded.administrator.call(seek(.next)) else {
+                    throw Problem("Seek was answered by something else")
+                }
+                #expect(reply.previous == 1)
+            }
+        }
+
         @Test func aRevokedGrantEndsTheStreamsThatNeedIt() throws {
             try withGuarded { guarded in
                 let order = PrincipalGrant(.subscribe, "main", "order.#")
