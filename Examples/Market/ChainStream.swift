@@ -67,8 +67,9 @@ struct ChainStream {
     private func expectWhole(_ page: [Node.NodeEvent]) throws {
         for (index, event) in page.enumerated()
         where event.sequence != self.next + UInt64(index) {
-            throw UsageError(
-                "the node left out events of \(self.handle.field) behind \(self.next + UInt64(index)): "
+            throw Node.WrongAnswer(
+                description:
+                    "the node left out events of \(self.handle.field) behind \(self.next + UInt64(index)): "
                     + "it went on with \(event.sequence)")
         }
     }
@@ -76,7 +77,7 @@ struct ChainStream {
     private func send(_ batch: inout PublishBatch, sequence: UInt64) throws {
         guard batch.count > 0 else { return }
         guard try self.line.publish(batch, as: self.producer, sequence: sequence) else {
-            throw Gather.stopped
+            throw Stopped()
         }
         batch.removeAll()
     }

@@ -1,6 +1,11 @@
 import EventWorker
 import WorkerCommands
 
+/// Ended by a signal before it was done.
+struct Stopped: Error, CustomStringConvertible {
+    let description = "stopped; the same command goes on from here"
+}
+
 /// Imports the collections and tokens of an account: as events, so that they are applied like all others and are there again after
 /// a rebuild. Each page is published with the place where the next one begins, so it can be ended at any instant and goes on there.
 struct Gather {
@@ -29,8 +34,6 @@ struct Gather {
         }
     }
 
-    static let stopped = UsageError("stopped; the same command goes on from here")
-
     /// - Parameter name: of the collection that an event is about.
     private func pages(
         _ field: String, what: String, _ name: (Node.NodeEvent) throws -> String
@@ -50,7 +53,7 @@ struct Gather {
                 what, Int(clamping: stream.next), of: Int(clamping: max(count, stream.next)))
         }
         Program.endProgress()
-        if self.stop.isRaised { throw Self.stopped }
+        if self.stop.isRaised { throw Stopped() }
         Program.say("\(stream.next) \(what) looked at\n")
     }
 

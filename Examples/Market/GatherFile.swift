@@ -53,7 +53,7 @@ struct GatherFile {
         // What is the same has the same producer, and is in the log once, however often it is read.
         let all = self.entries.reduce(into: Data()) { $0 += $1.json }
         let producer = "gather:file:\(String(decoding: all, as: UTF8.self).fingerprint)"
-        guard var done = try self.line.sequence(of: producer) else { throw Gather.stopped }
+        guard var done = try self.line.sequence(of: producer) else { throw Stopped() }
         while done < UInt64(self.entries.count) {
             var batch = PublishBatch()
             for entry in self.entries[Int(done)...] {
@@ -64,7 +64,7 @@ struct GatherFile {
             }
             let count = UInt64(batch.count)
             guard try self.line.publish(batch, as: producer, sequence: done + 1) else {
-                throw Gather.stopped
+                throw Stopped()
             }
             done += count
             Program.progress("events", Int(done), of: self.entries.count)

@@ -16,6 +16,11 @@ final class Node {
         let description: String
     }
 
+    /// It answers something else than the API says; to ask again would not help.
+    struct WrongAnswer: Error, CustomStringConvertible {
+        let description: String
+    }
+
     /// The largest page that nodes give. Source: `max_events_page_size` of the node's configuration.
     static let pageMax = 100
 
@@ -48,14 +53,16 @@ final class Node {
         let path =
             "/accounts/\(HTTP.escaped(handle.account))/events/\(HTTP.escaped(handle.type))/"
             + "\(HTTP.escaped(handle.field))?\(query)"
-        guard let body = try self.get(path) else { return nil }
-        guard let array = try? JSONSerialization.jsonObject(with: Data(body)) as? [[String: Any]]
-        else { throw UsageError("the node's answer to \(path) is no list of events") }
+        guard let answer = try self.get(path) else { return nil }
+        guard let array = answer as? [[String: Any]] else {
+            throw WrongAnswer(description: "the node's answer to \(path) is no list of events")
+        }
         return try array.map { object in
             guard let text = object["sequence_number"] as? String, let sequence = UInt64(text)
             else {
-                throw UsageError(
-                    "the node's answer to \(path) has an event without sequence_number")
+                throw WrongAnswer(
+                    description:
+                        "the node's answer to \(path) has an event without sequence_number")
             }
             let json = try JSONSerialization.data(
                 withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
@@ -66,8 +73,7 @@ final class Node {
     /// How many events a handle has had; nil: the node does not say.
     func count(_ handle: Handle) throws -> UInt64? {
         let path = "/accounts/\(HTTP.escaped(handle.account))/resource/\(HTTP.escaped(handle.type))"
-        guard let body = try self.get(path),
-            let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any],
+        guard let object = try self.get(path) as? [String: Any],
             let data = object["data"] as? [String: Any],
             let field = data[handle.field] as? [String: Any],
             let counter = field["counter"] as? String
@@ -93,8 +99,8 @@ final class Node {
         return low
     }
 
-    /// nil: the signal was raised.
-    private func get(_ path: String) throws -> [UInt8]? {
+    /// What the answer's JSON holds; nil: the signal was raised.
+    private func get(_ path: String) throws -> Any? {
         var forgetful: Set<Int> = []
         while !self.stop.isRaised {
             let reason: String
@@ -103,8 +109,12 @@ final class Node {
                 let answer = try self.http.get(self.urls[self.asked] + path)
                 switch answer.status {
                 case 200:
-                    self.failures = 0
-                    return answer.body
+                    if let object = try? JSONSerialization.jsonObject(with: Data(answer.body)) {
+                        self.failures = 0
+                        return object
+                    }
+                    // Something on the way answered for the node.
+                    reason = "the node's answer is no JSON"
                 case 410:
                     forgetful.insert(self.asked)
                     guard forgetful.count == self.urls.count else {

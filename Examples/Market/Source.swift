@@ -51,6 +51,8 @@ struct Source {
             }
             try stream.publish(page)
             return page.count
+        } catch is Stopped {
+            return 0
         } catch let pruned as Node.Pruned {
             guard skipsPruned,
                 let oldest = try self.node.oldest(stream.handle, from: stream.next),

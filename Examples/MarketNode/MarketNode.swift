@@ -13,7 +13,7 @@ import WorkerCommands
 @main
 enum MarketNode {
     private static let help = """
-        usage: market-node [--port N] [--tokens N] [--per-second N] [--busy N] [--slow N] [--broken N] [--pruned N] [--page N]
+        usage: market-node [--port N] [--tokens N] [--per-second N] [--busy N] [--slow N] [--broken N] [--strange N] [--pruned N] [--page N]
 
           --port N        0: any free one, which it prints (0)
           --tokens N      how long the chain is (20)
@@ -21,6 +21,7 @@ enum MarketNode {
           --busy N        every so many requests one is answered 429 (0: none)
           --slow N        every so many requests one is answered after 3 seconds (0: none)
           --broken N      every so many requests one is answered 503 (0: none)
+          --strange N     every so many requests one is answered 200 with a page that is no JSON (0: none)
           --pruned N      events below this number are gone: 410 (0)
           --page N        a page has at most so many events, whatever is asked for (100)
 
@@ -29,7 +30,8 @@ enum MarketNode {
     static func main() {
         Program.run("market-node") {
             let names = [
-                "port", "tokens", "per-second", "busy", "slow", "broken", "pruned", "page",
+                "port", "tokens", "per-second", "busy", "slow", "broken", "strange", "pruned",
+                "page",
             ]
             let arguments = try Arguments(
                 Array(CommandLine.arguments.dropFirst()), flags: Set(names.map { "--\($0)" }),
@@ -40,9 +42,11 @@ enum MarketNode {
             }
             let node = FixtureNode(
                 chain: Chain(tokens: try number("tokens", 20)),
-                perSecond: try number("per-second", 0), busy: try number("busy", 0),
-                slow: try number("slow", 0), broken: try number("broken", 0),
-                pruned: try number("pruned", 0), page: try number("page", 100))
+                manners: .init(
+                    perSecond: try number("per-second", 0), busy: try number("busy", 0),
+                    slow: try number("slow", 0), broken: try number("broken", 0),
+                    strange: try number("strange", 0), pruned: try number("pruned", 0),
+                    page: try number("page", 100)))
             let port = UInt16(clamping: try number("port", 0))
             let stop = try Program.stopSignal()
             try node.serve(port: port) { port in
@@ -66,26 +70,25 @@ final class FixtureNode: Sendable {
     private static let silenceSecondsMax: UInt32 = 60
     private static let connectionBytesMax = 32 * 1024
 
+    /// How it treats those who ask; the flags of the same names.
+    struct Manners {
+        let perSecond: Int
+        let busy: Int
+        let slow: Int
+        let broken: Int
+        let strange: Int
+        let pruned: Int
+        let page: Int
+    }
+
     private let chain: Chain
-    private let perSecond: Int
-    private let busy: Int
-    private let slow: Int
-    private let broken: Int
-    private let pruned: Int
-    private let page: Int
+    private let manners: Manners
     private let requests = Atomic(0)
     private let begun = ContinuousClock.now
 
-    init(
-        chain: Chain, perSecond: Int, busy: Int, slow: Int, broken: Int, pruned: Int, page: Int
-    ) {
+    init(chain: Chain, manners: Manners) {
         self.chain = chain
-        self.perSecond = perSecond
-        self.busy = busy
-        self.slow = slow
-        self.broken = broken
-        self.pruned = pruned
-        self.page = page
+        self.manners = manners
     }
 
     /// Serves until `body` returns.
@@ -132,12 +135,15 @@ final class FixtureNode: Sendable {
     private func answer(_ path: String, start: Int?, limit: Int?) -> Answer {
         let number = self.requests.wrappingAdd(1, ordering: .relaxed).newValue
         func isTurn(_ every: Int) -> Bool { every > 0 && number % every == 0 }
-        if isTurn(self.busy) {
+        if isTurn(self.manners.busy) {
             return Answer(
                 status: 429, body: #"{"message":"RequestLimitExceeded"}"#, retryAfter: "1")
         }
-        if isTurn(self.broken) { return Answer(status: 503, body: "down for a moment") }
-        if isTurn(self.slow) { sleep(3) }
+        if isTurn(self.manners.strange) {
+            return Answer(status: 200, body: "<html>moment, please</html>")
+        }
+        if isTurn(self.manners.broken) { return Answer(status: 503, body: "down for a moment") }
+        if isTurn(self.manners.slow) { sleep(3) }
         let parts = path.split(separator: "/").map(String.init)
         guard parts.count >= 5, parts[0] == "v1", parts[1] == "accounts" else {
             return Answer(status: 404, body: #"{"message":"no such path"}"#)
@@ -155,22 +161,22 @@ final class FixtureNode: Sendable {
     }
 
     private func visible(_ stream: [String]) -> ArraySlice<String> {
-        guard self.perSecond > 0 else { return stream[...] }
+        guard self.manners.perSecond > 0 else { return stream[...] }
         let seconds = (ContinuousClock.now - self.begun) / .milliseconds(1) / 1_000
-        return stream.prefix(Int(seconds * Double(self.perSecond)))
+        return stream.prefix(Int(seconds * Double(self.manners.perSecond)))
     }
 
     private func events(_ stream: ArraySlice<String>, start: Int?, limit: Int) -> Answer {
         guard (1...100).contains(limit) else {
             return Answer(status: 400, body: #"{"message":"limit must be from 1 to 100"}"#)
         }
-        let pruned = min(self.pruned, stream.count)
+        let pruned = min(self.manners.pruned, stream.count)
         let first = start ?? max(pruned, stream.count - limit)
         guard first >= pruned else {
             return Answer(
                 status: 410, body: #"{"message":"pruned","error_code":"version_pruned"}"#)
         }
-        let page = stream.dropFirst(first).prefix(min(limit, self.page))
+        let page = stream.dropFirst(first).prefix(min(limit, self.manners.page))
         return Answer(status: 200, body: "[" + page.joined(separator: ",") + "]")
     }
 

@@ -87,12 +87,10 @@ package enum KeyText {
 package func producerName(_ parts: [String]) -> String {
     let text = parts.joined(separator: ":")
     if (try? Name(text)) != nil { return text }
-    // FNV-1a. Source: draft-eastlake-fnv.
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
     let allowed = text.utf8.map { byte in
         EventKey.isWordByte(byte) || byte == EventKey.dot || byte == UInt8(ascii: ":")
             ? byte : UInt8(ascii: "_")
     }
-    return String(decoding: allowed.prefix(100), as: UTF8.self) + ":" + String(hash, radix: 16)
+    return String(decoding: allowed.prefix(100), as: UTF8.self) + ":"
+        + String(fingerprint(text.utf8), radix: 16)
 }

@@ -182,12 +182,7 @@ struct KeyWords: ~Copyable {
         self.word(at: index).elementsEqual(bytes)
     }
 
-    func hash(at index: Int) -> UInt64 { Self.hash(self.word(at: index)) }
-
-    /// FNV-1a. Source: http://www.isthe.com/chongo/tech/comp/fnv/
-    static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
-        bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-    }
+    func hash(at index: Int) -> UInt64 { fingerprint(self.word(at: index)) }
 
     private func word(at index: Int) -> Slice<UnsafeRawBufferPointer> {
         let start = Int(self.starts[index])

@@ -103,7 +103,7 @@ package final class PatternIndex<Member: AnyObject> {
         case .one: node.one
         case .any: node.any
         case .exactly(let word):
-            node.children[KeyWords.hash(word)]?.first { $0.word == word }?.node
+            node.children[fingerprint(word)]?.first { $0.word == word }?.node
         }
     }
 
@@ -120,7 +120,7 @@ package final class PatternIndex<Member: AnyObject> {
             return made
         case .exactly(let word):
             let made = Node()
-            node.children[KeyWords.hash(word), default: []].append((word, made))
+            node.children[fingerprint(word), default: []].append((word, made))
             return made
         }
     }
@@ -130,7 +130,7 @@ package final class PatternIndex<Member: AnyObject> {
         case .one: node.one = nil
         case .any: node.any = nil
         case .exactly(let word):
-            let hash = KeyWords.hash(word)
+            let hash = fingerprint(word)
             node.children[hash]?.removeAll { $0.word == word }
             if node.children[hash]?.isEmpty == true { node.children[hash] = nil }
         }

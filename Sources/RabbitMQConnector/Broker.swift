@@ -62,13 +62,16 @@ struct BrokerAddress: Hashable {
                 bytes.append(byte)
                 continue
             }
-            guard rest.count >= 2,
-                let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+            // A number may have a sign, this may not.
+            guard digits.utf8.count == 2, digits.allSatisfy(\.isHexDigit),
+                let code = UInt8(digits, radix: 16), code != 0
             else { throw Self.wrong }
             bytes.append(code)
             rest = rest.dropFirst(2)
         }
-        return String(decoding: bytes, as: UTF8.self)
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw Self.wrong }
+        return text
     }
 
     /// The address is not repeated: somebody may have put a password into it.

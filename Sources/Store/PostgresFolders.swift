@@ -54,7 +54,9 @@ struct PostgresFolders: Sendable {
         }
         // A socket's path must be short; a folder of ours under a short path holds it instead.
         let runtime = user == nil ? getenv("XDG_RUNTIME_DIR").map { String(cString: $0) } : nil
-        let short = (runtime ?? "/tmp") + "/dormouse-\(geteuid())-\(Self.hash(base))"
+        let short =
+            (runtime ?? "/tmp")
+            + "/dormouse-\(geteuid())-\(String(fingerprint(base.utf8), radix: 16))"
         guard short.utf8.count <= Self.socketFolderBytesMax else {
             throw Failure(
                 .failedPrecondition,
@@ -111,13 +113,7 @@ struct PostgresFolders: Sendable {
     /// A name for a path: readable, and with a hash, so that two paths do not share one.
     private static func label(_ path: String) -> String {
         let words = path.split { !($0.isASCII && ($0.isLetter || $0.isNumber)) }
-        return words.suffix(4).joined(separator: "-").suffix(48) + "-" + Self.hash(path)
-    }
-
-    /// FNV-1a, 64 bits. Source: http://www.isthe.com/chongo/tech/comp/fnv/.
-    private static func hash(_ text: String) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return String(hash, radix: 16)
+        return words.suffix(4).joined(separator: "-").suffix(48) + "-"
+            + String(fingerprint(path.utf8), radix: 16)
     }
 }

@@ -162,7 +162,8 @@ extension Integration {
         @Test(arguments: [
             ("amqp://[::1]:1/%2Fshop", true), ("amqps://user%40shop@[::1]", true),
             ("amqp://[::1", false),
-            ("amqp://[::1]x:1", false), ("amqp://h/%2", false), ("amqp://h:0", false),
+            ("amqp://[::1]x:1", false), ("amqp://h/%2", false), ("amqp://h/%+1", false),
+            ("amqp://h/%00", false), ("amqp://h/%ff", false), ("amqp://h:0", false),
         ])
         func addressesOfRabbitMQAreRead(address: String, isGood: Bool) throws {
             let connector = try ConnectorProcess(

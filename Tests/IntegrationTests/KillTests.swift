@@ -88,22 +88,24 @@ extension Integration {
             }
         }
 
-        /// Whether programs can be given process numbers of their own, as in a container.
+        /// Gives a program process numbers of its own, as in a container.
+        private static let container = [
+            "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+        ]
+
         static let hasNamespaces: Bool = {
-            let made = try? Command.run(["/usr/bin/unshare", "--pid", "--fork", "/bin/true"])
+            let made = try? Command.run(Self.container + ["/bin/true"])
             return made?.end == .exit(0)
         }()
 
         /// The parent of a private Postgres is then the server itself, which must take note of its
         /// end: until then the dead one counts as running, and a new one does not start.
-        @Test(.enabled(if: hasNamespaces, "needs namespaces of process numbers"))
+        @Test(.enabled(if: hasNamespaces, "needs process numbers and a /proc of its own"))
         func asProcessOneItStartsItsPostgresAgainToo() throws {
             try self.withFolder { folder, flags, address in
                 let container = try Child(
-                    [
-                        "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-                        "\(Server.binaries)/dormoused",
-                    ] + flags, in: folder, label: "container")
+                    Self.container + ["\(Server.binaries)/dormoused"] + flags, in: folder,
+                    label: "container")
                 defer { container.destroy() }
                 try eventually("the server listens", seconds: 60) {
                     container.output.contains("listening on unix:")
