@@ -121,8 +121,10 @@ extension Integration {
             let manager = try ServiceManager()
             defer { manager.destroy() }
             let confine = try self.confinement(manager)
-            let data = "\(manager.folder)/state"
-            try Command.check(["/bin/mkdir", data])
+            // Where the programs were built may be closed to other users.
+            let (root, data) = ("\(manager.folder)/root", "\(manager.folder)/state")
+            try Command.check(["/bin/mkdir", "-p", "\(root)/usr/bin", data])
+            try Command.check(["/bin/cp", "\(Server.binaries)/dormoused", "\(root)/usr/bin"])
             var wrapper = confine
             if let user = Postgres.user {
                 try Command.check(["/bin/chown", user, data])
@@ -132,7 +134,7 @@ extension Integration {
                         "--no-new-privs", "--",
                     ] + wrapper
             }
-            let child = try manager.start(["STATE_DIRECTORY": data], wrapper: wrapper)
+            let child = try manager.start(["STATE_DIRECTORY": data], root: root, wrapper: wrapper)
             defer { Postgres.destroy("\(data)/postgres") }
             try manager.waitUntilReady()
             let status = Folder.text("/proc/\(child.process)/status")
@@ -145,7 +147,7 @@ extension Integration {
             child.signal(SIGTERM)
             #expect(try child.wait() == .exit(0), "\(child.errors.suffix(1000))")
             // Everything comes from the log now, through the readers' threads.
-            try manager.start(["STATE_DIRECTORY": data], wrapper: wrapper)
+            try manager.start(["STATE_DIRECTORY": data], root: root, wrapper: wrapper)
             try manager.waitUntilReady()
             let client = try TestClient(Address(manager.uris[0]))
             #expect(try client.events(100, on: client.subscribe("name", from: .first)).count == 100)
