@@ -81,12 +81,10 @@ extension Integration {
 
         @Test func aConnectionThatWasEndedForItsSilenceIsMadeAgain() throws {
             let setting = try WorkerSetting()
-            try setting.database.query(
-                """
-                DO $$ BEGIN EXECUTE format(
-                    'ALTER DATABASE %I SET idle_session_timeout = 100', current_database()); END $$
-                """)
-            let worker = try setting.start(setting.options())
+            var options = setting.options()
+            // For the worker alone: who looks may take its time.
+            options.database += " options='-c idle_session_timeout=100'"
+            let worker = try setting.start(options)
             for number in 1...3 {
                 try eventually("Postgres has ended the connection") {
                     try setting.database.number(
