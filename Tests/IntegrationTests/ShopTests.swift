@@ -188,7 +188,8 @@ extension Integration {
                 if try shop.database.number("SELECT count(*) \(frozen)") == 1 {
                     consumer.signal(SIGKILL)
                     try consumer.wait()
-                    try shop.database.query("SELECT pg_terminate_backend(pid) \(frozen)")
+                    // Until it is gone, or it would be taken for the next one's.
+                    try shop.database.query("SELECT pg_terminate_backend(pid, 60000) \(frozen)")
                     kills += 1
                     consumer = try shop.start("consume")
                 }
