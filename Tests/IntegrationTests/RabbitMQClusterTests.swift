@@ -54,11 +54,7 @@ extension Integration {
                 #expect(numbers.sorted() == Array(1...6_000))
                 // The new leader may give out what is next before it knows that the old consumer is gone, and what that one had
                 // comes behind it: at most the prefetch, in its own order. Everything else is in order.
-                var newest = 0
-                let late = numbers.filter { number in
-                    defer { newest = max(newest, number) }
-                    return number < newest
-                }
+                let late = RabbitMQ.late(numbers)
                 #expect(late.count <= 100)
                 #expect(late == late.sorted())
                 let log = source.child.errors

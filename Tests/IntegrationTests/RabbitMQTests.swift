@@ -224,7 +224,7 @@ extension Integration {
 
                 // Deleted and made anew, it is shorter than what was read of it.
                 try it.rabbit.control("delete_queue", "orders")
-                try second.waitForLog("it was made anew", seconds: 60)
+                try second.waitForLog("it was made anew", seconds: 120)
                 #expect(second.child.isRunning)
             }
         }
@@ -255,9 +255,14 @@ extension Integration {
                     Set(try it.numbers()).count >= 4_000
                 }
                 let numbers = try it.numbers()
-                // What one of two had just sent when it was killed, and was not committed yet, the other one cannot know.
-                if count == 1 { #expect(numbers == Array(1...4_000)) }
                 #expect(Set(numbers) == Set(1...4_000))
+                if type == "stream" { #expect(numbers == Array(1...4_000)) }
+                // What one of two had just sent when it was killed, and was not committed yet, the other one cannot know.
+                guard count == 1 else { return }
+                #expect(numbers.count == 4_000)
+                // The broker may give out what is next before it knows that the old consumer is gone.
+                let late = RabbitMQ.late(numbers)
+                #expect(late.count <= 4 * 50, "\(late)")
             }
         }
 

@@ -111,6 +111,15 @@ final class RabbitMQ {
         return outcome.output
     }
 
+    /// Numbers that came behind larger ones.
+    static func late(_ numbers: [Int]) -> [Int] {
+        var newest = 0
+        return numbers.filter { number in
+            defer { newest = max(newest, number) }
+            return number < newest
+        }
+    }
+
     /// Publishes one message with amqp-tools, or with `-l` each line of the body.
     func publish(
         exchange: String, key: String, body: String, type: String = "text/plain",
