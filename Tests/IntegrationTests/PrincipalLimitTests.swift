@@ -85,8 +85,11 @@ extension Integration {
                 defer { lock.destroy() }
                 let streams = try (0..<20).map { try greedy.subscribe("greedy-\($0)") }
                 // Four have asked, and a few find what they want in memory.
-                let waiting = try eventually("most wait") {
-                    try self.held(page).flatMap { (10...16).contains($0) ? $0 : nil }
+                var before: Int?
+                let waiting = try eventually("most wait, and no more come") { () -> Int? in
+                    let now = try self.held(page)
+                    defer { before = now }
+                    return now.flatMap { (10...16).contains($0) && $0 == before ? $0 : nil }
                 }
                 let fetch = try greedy.client.sendRequest(
                     .fetch(FetchRequest(config: greedy.config([]), after: 5)))

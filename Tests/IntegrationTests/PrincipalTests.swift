@@ -237,7 +237,7 @@ extension Integration {
                 let new = try guarded.change(
                     .rotatePrincipal(
                         RotatePrincipalRequest(
-                            name: Array("shop".utf8), graceMilliseconds: 2_000))
+                            name: Array("shop".utf8), graceMilliseconds: 5_000))
                 ).token
                 _ = try guarded.connect(old)
                 _ = try guarded.connect(new)
