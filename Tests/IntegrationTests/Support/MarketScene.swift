@@ -52,13 +52,26 @@ final class MarketScene {
             "market.delist": tokens / 4, "market.offer": tokens / 2,
             "market.accept": tokens / 4, "market.cancel": tokens / 4,
         ]
+        let numbers = try self.numbers()
+        for (key, count) in counts {
+            #expect(numbers[key] == (0..<count).map(String.init), "of \(key)")
+        }
+    }
+
+    /// Each stream has its sequence numbers up to wherever it is, once and in order.
+    func expectWholeStreams() throws {
+        for (key, numbers) in try self.numbers() {
+            #expect(numbers == numbers.indices.map(String.init), "of \(key)")
+        }
+    }
+
+    /// Sequence numbers by stream, in the order of the log.
+    private func numbers() throws -> [String: [String]] {
         var numbers: [String: [String]] = [:]
         for event in try self.log("market.*") {
             numbers[event.key, default: []].append(
                 "\(event.fields["sequence_number"] ?? "")")
         }
-        for (key, count) in counts {
-            #expect(numbers[key] == (0..<count).map(String.init), "of \(key)")
-        }
+        return numbers
     }
 }
