@@ -252,13 +252,15 @@ extension Integration {
         @Test func theServerIsAnsweredWhileABrokerIsWaitedFor() throws {
             let kafka = try Kafka()
             defer { kafka.destroy() }
-            try withServer(["--heartbeat-ms", "300"]) { server, _ in
+            // Three of them are more than the second in which the connector asks whether there is a broker.
+            try withServer(["--heartbeat-ms", "1000"]) { server, _ in
                 try kafka.run("topic out 1")
                 let forward = try ConnectorProcess(
                     "dormouse-kafka",
                     Self.flags(
                         kafka, try server.uri(), "--topic", "out", "--forward", "to-kafka",
-                        "--from-first", "--metrics", "127.0.0.1:0"))
+                        "--from-first", "--metrics", "127.0.0.1:0", "--property",
+                        "reconnect.backoff.max.ms=500"))
                 defer { forward.destroy() }
                 let page = try ConnectorMetricsTests.page(of: forward)
                 try TestClient(server.address()).publish("a.one", "1")
