@@ -11,7 +11,9 @@ if [ ! -x "$tools/usr/bin/promtool" ]; then
     trap 'rm -rf "$work"' EXIT
     # apt's own user fetches it, when root asks.
     chmod 755 "$work"
-    if ! (cd "$work" && apt-get -q download prometheus >&2); then
+    download() { (cd "$work" && apt-get -q -o Acquire::Retries=3 download prometheus >&2); }
+    # Lists that are old name packages that are not there any more.
+    if ! download && ! { apt-get -q update >&2 && download; }; then
         echo "promtool: Debian's package prometheus cannot be fetched; run 'apt-get update', or install promtool" >&2
         exit 69
     fi
