@@ -88,9 +88,11 @@ extension Integration {
             }
         }
 
-        /// Gives a program process numbers of its own, as in a container.
+        /// Gives a program process numbers of its own, as in a container. The root may be no mount, as in a chroot, and keeps
+        /// what it has.
         private static let container = [
-            "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+            "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation",
+            "unchanged",
         ]
 
         static let hasNamespaces: Bool = {
@@ -107,8 +109,11 @@ extension Integration {
                     Self.container + ["\(Server.binaries)/dormoused"] + flags, in: folder,
                     label: "container")
                 defer { container.destroy() }
-                try eventually("the server listens", seconds: 60) {
-                    container.output.contains("listening on unix:")
+                try eventually("the server listens") {
+                    guard container.isRunning else {
+                        throw Problem("it ended: \(container.errors)")
+                    }
+                    return container.output.contains("listening on unix:")
                 }
                 let old = try #require(try self.outerPostmaster(folder))
                 kill(old, SIGKILL)
