@@ -15,7 +15,7 @@ extension Integration {
 
         /// How the program ends, and what it says.
         private func outcome(_ flags: [String]) throws -> Command.Outcome {
-            try Command.run(["\(Server.binaries)/dormoused"] + flags, seconds: 20)
+            try Command.run(["\(Server.binaries)/dormoused"] + flags)
         }
 
         @Test func otherMachinesNeedTLSAndPrincipals() throws {

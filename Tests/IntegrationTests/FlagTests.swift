@@ -9,7 +9,7 @@ extension Integration {
             _ flags: [String], environment: [String: String] = [:]
         ) throws -> Command.Outcome {
             try Command.run(
-                ["\(Server.binaries)/dormoused"] + flags, environment: environment, seconds: 10)
+                ["\(Server.binaries)/dormoused"] + flags, environment: environment)
         }
 
         @Test(arguments: [

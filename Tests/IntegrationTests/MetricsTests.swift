@@ -119,6 +119,10 @@ extension Integration {
                 defer { load.stop() }
                 let address = try server.address()
                 let publisher = LoadPublisher(name: "p", address: address, load: load).start()
+                try eventually("events flow") {
+                    try publisher.check()
+                    return (try Self.samples(page)["dormouse_events_published_total"] ?? 0) > 0
+                }
                 let scrapers = (1...4).map { number in
                     Worker("scraper \(number)") { () -> Double in
                         var last = 0.0
@@ -144,7 +148,8 @@ extension Integration {
             try withServer(Self.flags) { server, _ in
                 let page = try Page.base(of: server.child)
                 #expect(try Page.get(page, "/healthz").status == 200)
-                #expect(try Page.get(page, "/readyz").body == "ready\n")
+                // It says where it listens a moment before.
+                try eventually("it is ready") { try Page.get(page, "/readyz").body == "ready\n" }
                 #expect(try Page.get(page, "/").status == 404)
                 #expect(try Page.get(page, "/metrics", method: "DELETE").status == 405)
                 #expect(try Page.get(page, "/metrics", method: "HEAD").body == "")

@@ -169,7 +169,7 @@ static void consume(const char *topic, int count)
     rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
     check(rd_kafka_subscribe(consumer, list));
     rd_kafka_topic_partition_list_destroy(list);
-    for (int polls = 0; count > 0 && polls < 600; polls++) {
+    for (int polls = 0; count > 0 && polls < 1200; polls++) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 100);
         if (message == NULL)
             continue;

@@ -123,9 +123,13 @@ final class Cluster: Sendable {
         guard let postmaster = Postgres.postmaster(self.data) else {
             throw Problem("there is no Postgres to freeze")
         }
-        let all = try Postgres.children(of: postmaster)
-        let chosen = backends ? all.filter(Postgres.isBackend) : [postmaster] + all
+        // The postmaster first: one that it makes meanwhile would go on.
+        var chosen = backends ? [] : [postmaster]
         for process in chosen { kill(process, SIGSTOP) }
+        let all = try Postgres.children(of: postmaster)
+        let others = backends ? all.filter(Postgres.isBackend) : all
+        for process in others { kill(process, SIGSTOP) }
+        chosen += others
         self.frozen.withLock { $0 += chosen }
     }
 

@@ -20,9 +20,13 @@ struct Problem: Error, CustomStringConvertible {
 /// Seconds of a clock that nobody sets.
 var uptime: Double { ProcessInfo.processInfo.systemUptime }
 
+/// Seconds that a test waits for what takes a moment. Only a failure lasts so long; a machine whose disk or processors are
+/// somebody else's for a while is none.
+let patience = 60.0
+
 /// Asks until there is an answer. For what tells nobody when it happens: rows, processes, files.
 func eventually<Value>(
-    _ what: String, seconds: Double = 20, _ body: () throws -> Value?
+    _ what: String, seconds: Double = patience, _ body: () throws -> Value?
 ) throws -> Value {
     let deadline = uptime + seconds
     while true {
@@ -35,7 +39,7 @@ func eventually<Value>(
 }
 
 /// Asks until it is so.
-func eventually(_ what: String, seconds: Double = 20, _ body: () throws -> Bool) throws {
+func eventually(_ what: String, seconds: Double = patience, _ body: () throws -> Bool) throws {
     _ = try eventually(what, seconds: seconds) { try body() ? true : nil }
 }
 

@@ -39,7 +39,8 @@ final class Kafka {
         let before = self.child.output.count
         try self.input.write(contentsOf: Data("\(command)\n".utf8))
         self.done += 1
-        try eventually("the mock brokers do '\(command)'", seconds: 60) {
+        // Longer than what they wait for themselves.
+        try eventually("the mock brokers do '\(command)'", seconds: 150) {
             guard self.child.isRunning else { throw Problem("they ended: \(self.child.errors)") }
             return self.child.output.split(separator: "\n").count { $0 == "done" } == self.done
         }
@@ -78,7 +79,7 @@ final class ConnectorProcess {
             environment: environment)
     }
 
-    func waitForLog(_ text: String, seconds: Double = 30) throws {
+    func waitForLog(_ text: String, seconds: Double = patience) throws {
         try eventually("the connector's log says '\(text)'", seconds: seconds) {
             guard self.child.isRunning else { throw Problem("it ended: \(self.child.errors)") }
             return self.child.errors.contains(text)

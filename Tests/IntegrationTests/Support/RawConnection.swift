@@ -23,7 +23,7 @@ final class RawConnection {
     var descriptor: Int32 { self.socket.descriptor }
 
     init(_ address: Address) throws {
-        self.socket = try Socket(connectingTo: address, timeoutMilliseconds: 10_000)
+        self.socket = try Socket(connectingTo: address, timeoutMilliseconds: Int(patience * 1_000))
     }
 
     func close() {
@@ -33,7 +33,7 @@ final class RawConnection {
     /// Sends all of it; stops silently where the server has closed, as a careless peer does.
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
-        let deadline = uptime + 20
+        let deadline = uptime + patience
         while sent < bytes.count {
             guard uptime < deadline else { throw Problem("the server takes no more bytes") }
             do {
@@ -89,7 +89,7 @@ final class RawConnection {
     // MARK: Receiving
 
     /// The next frame.
-    func next(seconds: Double = 20) throws -> Frame {
+    func next(seconds: Double = patience) throws -> Frame {
         guard let frame = try self.nextOrEnd(seconds: seconds) else {
             throw Problem("the server closed the connection; expected a frame")
         }
@@ -97,7 +97,7 @@ final class RawConnection {
     }
 
     /// The next frame that is no PING, or nil when the server has closed the connection.
-    func nextOrEnd(seconds: Double = 20) throws -> Frame? {
+    func nextOrEnd(seconds: Double = patience) throws -> Frame? {
         let deadline = uptime + seconds
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
         defer { buffer.deallocate() }
@@ -123,7 +123,7 @@ final class RawConnection {
     }
 
     /// The server says GOAWAY and closes; what came before it is passed over.
-    func farewell(seconds: Double = 20) throws -> Failure {
+    func farewell(seconds: Double = patience) throws -> Failure {
         var farewell: Failure?
         while let frame = try self.nextOrEnd(seconds: seconds) {
             if frame.header.type == .goAway { farewell = frame.failure }

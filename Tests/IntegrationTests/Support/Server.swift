@@ -63,7 +63,7 @@ final class Server {
 
     // MARK: What it says
 
-    func waitUntilReady(seconds: Double = 60) throws {
+    func waitUntilReady(seconds: Double = patience) throws {
         try eventually("the server listens", seconds: seconds) {
             guard self.child.isRunning else {
                 throw Problem("the server ended: \(self.child.errors.suffix(2000))")
@@ -75,7 +75,7 @@ final class Server {
     }
 
     /// Waits until its log holds this.
-    func waitForLog(_ text: String, seconds: Double = 20) throws {
+    func waitForLog(_ text: String, seconds: Double = patience) throws {
         try eventually("the server's log says '\(text)'", seconds: seconds) {
             self.child.errors.contains(text)
         }
@@ -113,7 +113,7 @@ final class Server {
     }
 
     /// SIGTERM, and its exit code.
-    func stop(seconds: Double = 40) throws -> Child.End {
+    func stop(seconds: Double = patience) throws -> Child.End {
         self.child.signal(SIGTERM)
         return try self.child.wait(seconds: seconds)
     }

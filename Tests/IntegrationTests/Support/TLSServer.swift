@@ -98,7 +98,7 @@ final class TLSServer {
             [
                 "/usr/bin/openssl", "s_client", "-connect", "127.0.0.1:\(try self.port())",
                 "-CAfile", self.authority.path,
-            ] + flags, input: input, seconds: 20)
+            ] + flags, input: input)
         return outcome.output + outcome.errors
     }
 }

@@ -16,6 +16,7 @@ final class Terminal {
     private static let slaveNumber: UInt = 0x8004_5430
     private static let newSession: Int32 = 0x80
     private(set) var shown = ""
+    private var bytes: [UInt8] = []
     private let rows: Int
     private let columns: Int
     private var end: Child.End?
@@ -135,8 +136,9 @@ final class Terminal {
                 #endif
             }
             guard count > 0 else { return }
-            self.shown += String(decoding: bytes.prefix(count), as: UTF8.self)
-                .replacing("\r\n", with: "\n")
+            // All of them anew: what was read may end within a character.
+            self.bytes += bytes.prefix(count)
+            self.shown = String(decoding: self.bytes, as: UTF8.self).replacing("\r\n", with: "\n")
         }
     }
 }

@@ -12,7 +12,8 @@ final class TestClient {
 
     init(_ address: Address, name: String = "test", token: [UInt8] = []) throws {
         self.client = try Client(
-            address: address, clientName: name, token: token, timeoutMilliseconds: 20_000)
+            address: address, clientName: name, token: token,
+            timeoutMilliseconds: Int(patience * 1_000))
     }
 
     func close() {
@@ -36,7 +37,7 @@ final class TestClient {
     }
 
     /// Of a request that was sent by `client.sendRequest`.
-    func answer(to stream: StreamID, seconds: Double = 20) throws -> Result<Reply, Failure> {
+    func answer(to stream: StreamID, seconds: Double = patience) throws -> Result<Reply, Failure> {
         switch try self.frame(on: stream, seconds: seconds) {
         case .response(_, let result): return result
         case .end(_, let failure): return .failure(failure)
@@ -114,7 +115,7 @@ final class TestClient {
         return try self.subscribe(request).stream
     }
 
-    func delivery(on stream: StreamID, seconds: Double = 20) throws -> Delivery {
+    func delivery(on stream: StreamID, seconds: Double = patience) throws -> Delivery {
         switch try self.frame(on: stream, seconds: seconds) {
         case .data(_, let delivery): return delivery
         case .end(_, let failure): throw failure
@@ -123,7 +124,7 @@ final class TestClient {
     }
 
     /// The next so many events.
-    func events(_ count: Int, on stream: StreamID, seconds: Double = 20) throws -> [Event] {
+    func events(_ count: Int, on stream: StreamID, seconds: Double = patience) throws -> [Event] {
         var events: [Event] = []
         while events.count < count {
             events += try self.delivery(on: stream, seconds: seconds).events
@@ -135,12 +136,13 @@ final class TestClient {
     }
 
     /// Their payloads as text.
-    func payloads(_ count: Int, on stream: StreamID, seconds: Double = 20) throws -> [String] {
+    func payloads(_ count: Int, on stream: StreamID, seconds: Double = patience) throws -> [String]
+    {
         try self.events(count, on: stream, seconds: seconds).map(\.text)
     }
 
     /// Why the stream ends; deliveries before it are passed over.
-    func end(of stream: StreamID, seconds: Double = 20) throws -> Failure {
+    func end(of stream: StreamID, seconds: Double = patience) throws -> Failure {
         while true {
             switch try self.frame(on: stream, seconds: seconds) {
             case .end(_, let failure): return failure
@@ -216,7 +218,7 @@ final class TestClient {
 
     // MARK: Frames
 
-    func frame(on stream: StreamID, seconds: Double = 20) throws -> ClientFrame {
+    func frame(on stream: StreamID, seconds: Double = patience) throws -> ClientFrame {
         let deadline = uptime + seconds
         while true {
             if let index = self.inbox.firstIndex(where: { $0.stream == stream }) {
@@ -230,7 +232,7 @@ final class TestClient {
     }
 
     /// The server's farewell.
-    func goAway(seconds: Double = 20) throws -> Failure {
+    func goAway(seconds: Double = patience) throws -> Failure {
         guard case .goAway(let failure) = try self.frame(on: .connection, seconds: seconds) else {
             throw Problem("expected a GOAWAY")
         }

@@ -38,7 +38,7 @@ final class Worker<Value: Sendable>: Sendable {
         if case .failure(let error)? = self.outcome.current { throw error }
     }
 
-    func join(seconds: Double = 60) throws -> Value {
+    func join(seconds: Double = 2 * patience) throws -> Value {
         try eventually("\(self.name) has ended", seconds: seconds) {
             try self.outcome.current?.get()
         }
