@@ -64,13 +64,16 @@ final class Server {
     // MARK: What it says
 
     func waitUntilReady(seconds: Double = patience) throws {
-        try eventually("the server listens", seconds: seconds) {
-            guard self.child.isRunning else {
-                throw Problem("the server ended: \(self.child.errors.suffix(2000))")
+        do {
+            try eventually("the server listens", seconds: seconds) {
+                guard self.child.isRunning else { throw Problem("the server ended") }
+                return self.child.output.contains("\ntry:  ")
+                    || self.child.output.hasPrefix("try:  ")
+                    || self.child.output.contains("listening on unix:")
             }
-            return self.child.output.contains("\ntry:  ")
-                || self.child.output.hasPrefix("try:  ")
-                || self.child.output.contains("listening on unix:")
+        } catch {
+            throw Problem(
+                "\(error): \(self.child.output.suffix(500))\(self.child.errors.suffix(2000))")
         }
     }
 
