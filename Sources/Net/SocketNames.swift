@@ -6,7 +6,8 @@ import Core
     let streamSocket = SOCK_STREAM
 #else
     import Glibc
-    let streamSocket = Int32(SOCK_STREAM.rawValue)
+    /// At once not for child processes: one that another thread starts meanwhile would hold it open.
+    let streamSocket = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
 #endif
 
 /// The text of the last error of a system call.

@@ -2,7 +2,8 @@ import Foundation
 
 #if canImport(Glibc)
     import Glibc
-    private let streamSocket = Int32(SOCK_STREAM.rawValue)
+    // Not for child processes that other tests start meanwhile: they would hold it open.
+    private let streamSocket = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
 #else
     private let streamSocket = SOCK_STREAM
 #endif

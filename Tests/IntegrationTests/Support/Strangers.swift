@@ -5,7 +5,7 @@ import Foundation
     private let streamSocket = SOCK_STREAM
 #else
     import Glibc
-    private let streamSocket = Int32(SOCK_STREAM.rawValue)
+    private let streamSocket = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
 #endif
 
 /// Many sockets of somebody who means no good, without a thread or a decoder each.
