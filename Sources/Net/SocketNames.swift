@@ -6,8 +6,7 @@ import Core
     let streamSocket = SOCK_STREAM
 #else
     import Glibc
-    /// At once not for child processes: one that another thread starts meanwhile would hold it open.
-    let streamSocket = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+    let streamSocket = Int32(SOCK_STREAM.rawValue)
 #endif
 
 /// The text of the last error of a system call.

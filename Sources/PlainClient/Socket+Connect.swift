@@ -60,7 +60,7 @@ extension Socket {
         private static let stream = SOCK_STREAM
     #else
         static let sendFlags = Int32(MSG_NOSIGNAL)
-        private static let stream = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        private static let stream = Int32(SOCK_STREAM.rawValue)
     #endif
 
     static func connect(
