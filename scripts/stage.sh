@@ -42,8 +42,9 @@ echo "$line"
 if [ -n "${DORMOUSE_STAGE_LOG:-}" ]; then
     {
         # The tests' complaints with what stands below each; of other programs only the end says what it was.
-        [ "$status" -eq 0 ] || grep -aE -A 6 'recorded an issue' "$output" | head -n 60 | cut -c1-600 ||
-            tail -n 20 "$output" | cut -c1-600
+        if [ "$status" -ne 0 ]; then
+            { grep -aE -A 6 'recorded an issue' "$output" || tail -n 20 "$output"; } | sed -n 1,60p | cut -c1-600
+        fi
         [ -z "$closing" ] || echo "$closing"
         echo "$line"
     } >>"$DORMOUSE_STAGE_LOG"

@@ -52,6 +52,7 @@ struct Source {
             try stream.publish(page)
             return page.count
         } catch is Stopped {
+            // No failure: what was not stored comes when it is started again.
             return 0
         } catch let pruned as Node.Pruned {
             guard skipsPruned,
